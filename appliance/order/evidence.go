@@ -12,6 +12,8 @@ const (
 	Images Source = "images" // the study seen in the PACS, and quiet
 	ByHand Source = "person" // a person
 	Idle   Source = "idle"   // the idle rule of the machine
+
+	Upstream Source = "provet" // Provet Cloud itself: withdrawn there, or finished there by a person
 )
 
 // Evidence is one fact in the ledger of an order.

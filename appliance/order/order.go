@@ -26,6 +26,11 @@ type Order struct {
 	ContentHash string // Content.Hash of the revision
 	ByHand      bool   // entered by a person, not read from Provet
 
+	Notices        []Notice // what a person should look at, until somebody does
+	UpstreamStatus string   // the status Provet Cloud showed when it was last read, as text
+	ClosedBy       Source   // who closed it; empty while open. Upstream when Provet Cloud withdrew it
+	ClosedText     string   // why it is closed, in one line: "closed by images: 2 series, 12 images, 14:03"
+
 	CreatedAt time.Time // when we first knew it
 	ChangedAt time.Time // last change of content or state
 	ClosedAt  time.Time // zero while open
@@ -47,6 +52,14 @@ type Hold struct {
 	Code   string // problem code, such as RH-201
 	Field  string // what is missing: a field ("patient_id") or a mapping ("modality")
 	Detail string // the value that could not be mapped, such as "Dental X-ray"; no personal data
+}
+
+// Notice is something about an order that a person should look at: a problem
+// code with its arguments. It stays until the person acts.
+type Notice struct {
+	Code string
+	Args map[string]string
+	At   time.Time
 }
 
 // Ref is a row of a practice system's table: a modality, a department, a user.
@@ -108,6 +121,7 @@ func Aggregate(steps []Step) State {
 func (o *Order) Clone() *Order {
 	c := *o
 	c.Holds = slices.Clone(o.Holds)
+	c.Notices = slices.Clone(o.Notices)
 	c.Steps = slices.Clone(o.Steps)
 	for i := range c.Steps {
 		c.Steps[i].Stations = slices.Clone(c.Steps[i].Stations)
