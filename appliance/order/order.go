@@ -55,11 +55,13 @@ type Hold struct {
 }
 
 // Notice is something about an order that a person should look at: a problem
-// code with its arguments. It stays until the person acts.
+// code with its arguments. It is shown until the person acts, and remembered
+// afterwards so that the same fact does not raise it again.
 type Notice struct {
 	Code string
 	Args map[string]string
 	At   time.Time
+	Done bool // somebody acted
 }
 
 // Ref is a row of a practice system's table: a modality, a department, a user.
