@@ -102,3 +102,13 @@ func propose(choices []Choice) []Proposal {
 	}
 	return out
 }
+
+// sortChoices orders choices by number where they are numbers, else by text.
+func sortChoices(ch []Choice) {
+	slices.SortFunc(ch, func(a, b Choice) int {
+		if isInteger(a.Value) && isInteger(b.Value) && len(a.Value) != len(b.Value) {
+			return len(a.Value) - len(b.Value)
+		}
+		return strings.Compare(a.Value, b.Value)
+	})
+}

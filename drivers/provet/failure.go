@@ -124,6 +124,13 @@ func (e *Error) Problem() *problem.Error {
 	return problem.New(problem.ProvetUnreachable, problem.Args{"reason": reason}, e)
 }
 
+// asError returns the Error in a chain.
+func asError(err error) (*Error, bool) {
+	var e *Error
+	ok := errors.As(err, &e)
+	return e, ok
+}
+
 // Names of the operations in errors.
 const (
 	opRead      = "read"
