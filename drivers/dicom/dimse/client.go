@@ -1,0 +1,443 @@
+package dimse
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rayhound/rayhound/drivers/dicom/ul"
+	"github.com/rayhound/rayhound/drivers/dicom/ul/pdu"
+)
+
+// ProposedContext is an abstract syntax a client wants to use.
+type ProposedContext struct {
+	AbstractSyntax string
+	// TransferSyntaxes in order of preference; empty: Explicit, then Implicit
+	// VR Little Endian.
+	TransferSyntaxes []string
+}
+
+// Transfer syntaxes (PS3.5 10).
+const (
+	ImplicitVRLittleEndian = "1.2.840.10008.1.2"
+	ExplicitVRLittleEndian = "1.2.840.10008.1.2.1"
+)
+
+// Timeouts of a client; zero fields mean the default.
+type Timeouts struct {
+	Connect   time.Duration // TCP and TLS; 5 s
+	Associate time.Duration // the answer to A-ASSOCIATE-RQ; 15 s
+	Response  time.Duration // each response; 60 s
+	Release   time.Duration // the answer to A-RELEASE-RQ; 5 s
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, d := range []struct {
+		v   *time.Duration
+		def time.Duration
+	}{
+		{&t.Connect, 5 * time.Second},
+		{&t.Associate, 15 * time.Second},
+		{&t.Response, 60 * time.Second},
+		{&t.Release, 5 * time.Second},
+	} {
+		if *d.v == 0 {
+			*d.v = d.def
+		}
+	}
+	return t
+}
+
+// ClientConfig says whom to call, and as whom.
+type ClientConfig struct {
+	Address                       string // host:port
+	CallingAETitle, CalledAETitle string // 1 to 16 characters
+	Contexts                      []ProposedContext
+	MaxPDU                        int // longest P-DATA-TF body we accept and send, bytes; 0: 65,536
+	Timeouts                      Timeouts
+	TLS                           *tls.Config // nil: plain TCP
+	MaxDataSet                    int         // longest data set we take, bytes; 0: 8 MiB
+	// Dial replaces the TCP connection, if set.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Trace is called with every run of bytes received or sent, if set; it must not keep b.
+	Trace func(sent bool, b []byte)
+}
+
+// Steps of a conversation, named in errors.
+const (
+	StepConnect   = "connect"
+	StepAssociate = "associate"
+	StepEcho      = "echo"
+	StepFind      = "find"
+	StepCreate    = "create"
+	StepSet       = "set"
+	StepRelease   = "release"
+)
+
+// ConnectError reports that no connection came about.
+type ConnectError struct {
+	Address string
+	Err     error
+}
+
+func (e *ConnectError) Error() string { return "dimse: connect to " + e.Address + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// StepError reports that a step failed for want of an answer: ul.ErrTimeout,
+// ul.ErrLost or the end of a context.
+type StepError struct {
+	Step string
+	Err  error
+}
+
+func (e *StepError) Error() string { return "dimse: " + e.Step + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// AbortedError reports that the association was aborted during a step.
+type AbortedError struct {
+	Step           string
+	ByPeer         bool
+	Source, Reason byte // PS3.8 Table 9-26
+	Err            error
+}
+
+func (e *AbortedError) Error() string { return "dimse: " + e.Step + ": " + e.Err.Error() }
+
+// Unwrap returns the upper layer's error.
+func (e *AbortedError) Unwrap() error { return e.Err }
+
+// stepError wraps an error of the upper layer with the step it met.
+func stepError(step string, err error) error {
+	var rejected *ul.RejectedError
+	var aborted *ul.AbortedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &rejected):
+		return rejected
+	case errors.As(err, &aborted):
+		return &AbortedError{Step: step, ByPeer: aborted.ByPeer, Source: aborted.Source, Reason: aborted.Reason, Err: aborted}
+	}
+	return &StepError{step, err}
+}
+
+// Client is an association we asked for. Its methods may be called from any
+// goroutine, one operation runs at a time.
+type Client struct {
+	cfg   ClientConfig
+	assoc *ul.Association
+
+	mu   sync.Mutex
+	id   uint16 // of the last message
+	msg  message
+	buf  []byte
+	over bool
+}
+
+// Dial connects and associates. The error is *ConnectError, *RejectedError,
+// *AbortedError or *StepError.
+func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
+	cfg.Timeouts = cfg.Timeouts.withDefaults()
+	if cfg.MaxDataSet == 0 {
+		cfg.MaxDataSet = 8 << 20
+	}
+	contexts, err := cfg.contexts()
+	if err != nil {
+		return nil, &StepError{StepAssociate, err}
+	}
+	conn, err := cfg.connect(ctx)
+	if err != nil {
+		return nil, &ConnectError{cfg.Address, err}
+	}
+	q := ul.Requestor{
+		CallingAETitle: cfg.CallingAETitle, CalledAETitle: cfg.CalledAETitle, Contexts: contexts,
+		Limits: ul.Limits{MaxPDU: cfg.MaxPDU}, Trace: cfg.Trace,
+	}
+	var stop func() bool
+	a, err := q.Request(conn, earlier(ctx, cfg.Timeouts.Associate), func(a *ul.Association) { stop = watch(ctx, a) })
+	stop()
+	if err != nil {
+		return nil, stepError(StepAssociate, err)
+	}
+	return &Client{cfg: cfg, assoc: a}, nil
+}
+
+// watch interrupts the association when ctx ends.
+func watch(ctx context.Context, a *ul.Association) (stop func() bool) {
+	if ctx.Done() == nil {
+		return func() bool { return true }
+	}
+	return context.AfterFunc(ctx, func() { a.Interrupt(context.Cause(ctx)) })
+}
+
+// earlier returns the end of limit, or of ctx if that comes first.
+func earlier(ctx context.Context, limit time.Duration) time.Time {
+	t := time.Now().Add(limit)
+	if d, ok := ctx.Deadline(); ok && d.Before(t) {
+		return d
+	}
+	return t
+}
+
+func (cfg *ClientConfig) contexts() ([]pdu.ProposedContext, error) {
+	if len(cfg.Contexts) == 0 || len(cfg.Contexts) > pdu.MaxContexts {
+		return nil, fmt.Errorf("dimse: %d presentation contexts", len(cfg.Contexts))
+	}
+	for _, title := range []string{cfg.CallingAETitle, cfg.CalledAETitle} {
+		if title == "" || len(title) > 16 {
+			return nil, errors.New("dimse: an AE title must have 1 to 16 characters")
+		}
+	}
+	contexts := make([]pdu.ProposedContext, len(cfg.Contexts))
+	for i, c := range cfg.Contexts {
+		contexts[i] = pdu.ProposedContext{AbstractSyntax: c.AbstractSyntax, TransferSyntaxes: c.TransferSyntaxes}
+		if len(c.TransferSyntaxes) == 0 {
+			contexts[i].TransferSyntaxes = []string{ExplicitVRLittleEndian, ImplicitVRLittleEndian}
+		}
+	}
+	return contexts, nil
+}
+
+func (cfg *ClientConfig) connect(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeouts.Connect)
+	defer cancel()
+	dial := cfg.Dial
+	if dial == nil {
+		d := net.Dialer{KeepAlive: -1} // our own time limits are shorter
+		dial = func(ctx context.Context, address string) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) }
+	}
+	conn, err := dial(ctx, cfg.Address)
+	if err != nil || cfg.TLS == nil {
+		return conn, err
+	}
+	tc := cfg.TLS
+	if tc.ServerName == "" && !tc.InsecureSkipVerify {
+		host, _, _ := net.SplitHostPort(cfg.Address)
+		tc = tc.Clone()
+		tc.ServerName = host
+	}
+	secure := tls.Client(conn, tc)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return secure, nil
+}
+
+// TransferSyntax returns what was agreed for an abstract syntax; "" if the peer
+// does not accept it.
+func (c *Client) TransferSyntax(abstractSyntax string) string {
+	if n, ok := c.assoc.ContextFor(abstractSyntax); ok {
+		return n.TransferSyntax
+	}
+	return ""
+}
+
+// Peer describes the acceptor.
+func (c *Client) Peer() Peer {
+	return Peer{
+		CallingAETitle: c.assoc.CallingAETitle, CalledAETitle: c.assoc.CalledAETitle, Addr: c.assoc.RemoteAddr,
+		ImplementationClassUID: c.assoc.PeerImplementationClassUID, ImplementationVersion: c.assoc.PeerImplementationVersion,
+	}
+}
+
+// Contexts returns how each proposed context was answered, in the order proposed.
+func (c *Client) Contexts() []ul.Context { return c.assoc.Contexts }
+
+// context returns the accepted context for a SOP class.
+func (c *Client) context(sopClassUID string) (*ul.Context, error) {
+	n, ok := c.assoc.ContextFor(sopClassUID)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrNotAccepted, sopClassUID)
+	}
+	return n, nil
+}
+
+// ErrNotAccepted reports a SOP class the peer has not accepted.
+var ErrNotAccepted = errors.New("dimse: the peer does not accept the SOP class")
+
+// next numbers a message.
+func (c *Client) next() uint16 {
+	if c.id++; c.id == 0 {
+		c.id = 1
+	}
+	return c.id
+}
+
+// send writes a message in one write.
+func (c *Client) send(contextID byte, command *Command, data []byte) error {
+	var set [512]byte
+	c.buf = c.assoc.AppendFragments(c.buf[:0], contextID, true, command.AppendTo(set[:0]))
+	if command.HasDataSet() {
+		c.buf = c.assoc.AppendFragments(c.buf, contextID, false, data)
+	}
+	err := c.assoc.Write(c.buf)
+	if cap(c.buf) > 2*flushAt {
+		c.buf = nil
+	}
+	return err
+}
+
+// receive reads the response to message id on a context. Its data set is the
+// caller's to keep.
+func (c *Client) receive(ctx context.Context, contextID byte, id uint16) (*Command, []byte, error) {
+	c.assoc.SetLimit(earlier(ctx, c.cfg.Timeouts.Response))
+	m := &c.msg
+	m.reset()
+	m.data = nil
+	for {
+		v, err := c.assoc.Next()
+		if err != nil {
+			return nil, nil, err
+		}
+		done := false
+		if v.Command {
+			done, err = m.add(v, 16<<10)
+			done = done && err == nil && !m.command.HasDataSet()
+		} else {
+			err = m.addData(v, c.cfg.MaxDataSet, func(int) bool { return true })
+			done = v.Last
+		}
+		switch {
+		case err != nil:
+		case m.complete && !m.command.IsResponse():
+			err = errNoSuchMessage
+		case m.complete && (m.command.RespondedTo != id || m.contextID != contextID):
+			err = errNotAsked
+		case m.dropped:
+			err = errDataLimit
+		}
+		if err != nil {
+			return nil, nil, c.assoc.Abort(pdu.AbortByProvider, pdu.AbortInvalidValue, err)
+		}
+		if done {
+			return &m.command, m.data, nil
+		}
+	}
+}
+
+var errDataLimit = errors.New("dimse: data set is too long")
+
+// failed closes the connection after an error that ends the association.
+func (c *Client) failed(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if !c.over {
+		c.over = true
+		if !errors.Is(err, ul.ErrReleased) {
+			c.assoc.Close()
+		} else {
+			_ = c.assoc.AcceptRelease()
+		}
+		c.assoc.Finish()
+	}
+	return stepError(step, err)
+}
+
+// exchange sends a request and returns its response.
+func (c *Client) exchange(ctx context.Context, step, sopClassUID string, rq Command, data []byte) (*Command, []byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.context(sopClassUID)
+	if err != nil {
+		return nil, nil, &StepError{step, err}
+	}
+	if c.over {
+		return nil, nil, &StepError{step, ul.ErrEnded}
+	}
+	stop := watch(ctx, c.assoc)
+	defer stop()
+	rq.MessageID = c.next()
+	if err := c.send(n.ID, &rq, data); err != nil {
+		return nil, nil, c.failed(step, err)
+	}
+	rsp, answer, err := c.receive(ctx, n.ID, rq.MessageID)
+	if err != nil {
+		return nil, nil, c.failed(step, err)
+	}
+	if rsp.Status != Success && !isWarning(rsp.Status) {
+		return nil, nil, rsp.status()
+	}
+	return rsp, answer, nil
+}
+
+// status returns what a response says as an error.
+func (c *Command) status() Status {
+	return Status{Code: c.Status, Comment: c.ErrorComment, ErrorID: c.ErrorID, Offending: c.OffendingElements}
+}
+
+// Echo asks whether the peer is there. Verification must have been accepted,
+// else the first accepted context is used.
+func (c *Client) Echo(ctx context.Context) error {
+	class := VerificationSOPClassUID
+	if _, ok := c.assoc.ContextFor(class); !ok {
+		for _, n := range c.assoc.Contexts {
+			if n.Result == pdu.ResultAcceptance {
+				class = n.AbstractSyntax
+				break
+			}
+		}
+	}
+	_, _, err := c.exchange(ctx, StepEcho, class, CEchoRQ{AffectedSOPClassUID: VerificationSOPClassUID}.Command(), nil)
+	return err
+}
+
+// Create sends N-CREATE. data is encoded in TransferSyntax(sopClassUID). An
+// empty instanceUID lets the peer choose one. A failure is a Status.
+func (c *Client) Create(ctx context.Context, sopClassUID, instanceUID string, data []byte) (Response, error) {
+	rq := NCreateRQ{AffectedSOPClassUID: sopClassUID, AffectedSOPInstanceUID: instanceUID, HasAttributes: len(data) > 0}
+	return c.change(ctx, StepCreate, sopClassUID, instanceUID, rq.Command(), data)
+}
+
+// Set sends N-SET. A failure is a Status.
+func (c *Client) Set(ctx context.Context, sopClassUID, instanceUID string, data []byte) (Response, error) {
+	rq := NSetRQ{RequestedSOPClassUID: sopClassUID, RequestedSOPInstanceUID: instanceUID}
+	return c.change(ctx, StepSet, sopClassUID, instanceUID, rq.Command(), data)
+}
+
+func (c *Client) change(ctx context.Context, step, class, instance string, rq Command, data []byte) (Response, error) {
+	rsp, answer, err := c.exchange(ctx, step, class, rq, data)
+	if err != nil {
+		return Response{}, err
+	}
+	if rsp.AffectedSOPInstanceUID != "" {
+		instance = rsp.AffectedSOPInstanceUID
+	}
+	return Response{SOPInstanceUID: instance, Data: answer}, nil
+}
+
+// Release ends the association in order and closes the connection, also when
+// it fails.
+func (c *Client) Release(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return &StepError{StepRelease, ul.ErrEnded}
+	}
+	c.over = true
+	stop := watch(ctx, c.assoc)
+	err := c.assoc.Release(earlier(ctx, c.cfg.Timeouts.Release))
+	stop()
+	c.assoc.Close()
+	c.assoc.Finish()
+	return stepError(StepRelease, err)
+}
+
+// Abort ends the association with an A-ABORT and closes the connection. It may
+// be called while an operation waits, which then fails.
+func (c *Client) Abort() error {
+	_ = c.assoc.Abort(pdu.AbortByUser, pdu.AbortNotSpecified, errAbortCalled)
+	c.assoc.Close()
+	return nil
+}
+
+var errAbortCalled = errors.New("dimse: Abort was called")
