@@ -1,6 +1,9 @@
 package dataset
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // undefined is the length that leaves the end to a delimiter (PS3.5 7.5).
 const undefined = 0xFFFFFFFF
@@ -45,19 +48,27 @@ func (l Limits) withDefaults() Limits {
 // container. Unknown contents of undefined length are read as implicit VR
 // (PS3.5 6.2.2) and become a sequence.
 func Parse(b []byte, s Syntax, lim Limits) (*Set, error) {
-	return parse(b, s, lim, 0xFFFF)
+	return parse(b, s, lim, scopeAll)
 }
 
-// parse reads until the end of b or the first root element whose group is stop
-// or greater; 0xFFFF never stops.
-func parse(b []byte, s Syntax, lim Limits, stop uint16) (*Set, error) {
+// scope says which part of a file [parse] reads.
+type scope uint8
+
+const (
+	scopeAll    scope = iota // a data set to its end
+	scopeHeader              // a data set up to group 7FE0, the pixels
+	scopeMeta                // group 0002 and nothing else
+)
+
+// parse reads until the end of b or of the scope.
+func parse(b []byte, s Syntax, lim Limits, sc scope) (*Set, error) {
 	lim = lim.withDefaults()
 	if len(b) > lim.MaxBytes {
 		return nil, &LimitError{What: "bytes", Limit: lim.MaxBytes, Offset: lim.MaxBytes}
 	}
 	set := &Set{Stats: &Stats{}}
 	var room [48]Element
-	w := walker{b: b, lim: lim, stats: set.Stats, left: lim.MaxElements, stack: room[:0], stop: stop}
+	w := walker{b: b, lim: lim, stats: set.Stats, left: lim.MaxElements, stack: room[:0], scope: sc}
 	end, err := w.set(set, 0, len(b), s == ImplicitLE, false, 0)
 	if err != nil {
 		return nil, err
@@ -72,7 +83,7 @@ type walker struct {
 	lim   Limits
 	stats *Stats
 	left  int // elements and items that may still come
-	stop  uint16
+	scope scope
 
 	// stack holds the elements of the sets that are being read, so that each
 	// finished set costs one allocation of the right size.
@@ -118,13 +129,15 @@ func (w *walker) set(s *Set, at, end int, implicit, open bool, depth int) (int, 
 				w.stats.Padding = end - at
 				break
 			}
-			if w.stop != 0xFFFF && t.Group() >= w.stop {
+			if w.scope == scopeHeader && t.Group() >= 0x7FE0 || w.scope == scopeMeta && t.Group() != 0x0002 {
 				break
 			}
 		}
 		switch t.Group() {
 		case 0x0000, 0x0002:
-			return 0, w.fail(at, t, "group not allowed in a data set")
+			if w.scope != scopeMeta || depth > 0 {
+				return 0, w.fail(at, t, "group not allowed in a data set")
+			}
 		case 0xFFFE:
 			return 0, w.fail(at, t, "item tag outside a sequence")
 		}
@@ -158,6 +171,15 @@ func (w *walker) note(t, last Tag) {
 	if t.IsPrivate() {
 		w.stats.Private++
 	}
+}
+
+// push adds an element to the set that is being read. The stack doubles, so that
+// all its copies together stay below three times the elements.
+func (w *walker) push(e Element) {
+	if len(w.stack) == cap(w.stack) {
+		w.stack = slices.Grow(w.stack, len(w.stack))
+	}
+	w.stack = append(w.stack, e)
 }
 
 // close moves the elements of a finished set from the stack into it.
@@ -211,7 +233,7 @@ func (w *walker) element(t Tag, at, end int, implicit bool, depth int) (int, err
 		}
 		return w.sequence(t, value, end, length, implicit, depth)
 	case length == undefined:
-		if t != PixelData || implicit || depth > 0 || vr != OB && vr != OW {
+		if t != PixelData || implicit || vr != OB && vr != OW {
 			return 0, w.fail(at, t, "undefined length not allowed here")
 		}
 		return w.encapsulated(t, vr, value, end)
@@ -220,7 +242,7 @@ func (w *walker) element(t Tag, at, end int, implicit bool, depth int) (int, err
 		w.stats.OddLengths++
 	}
 	next := value + int(length)
-	w.stack = append(w.stack, Element{Tag: t, VR: vr, Value: w.b[value:next:next]})
+	w.push(Element{Tag: t, VR: vr, Value: w.b[value:next:next]})
 	return next, nil
 }
 
@@ -245,7 +267,7 @@ func (w *walker) sequence(t Tag, at, end int, length uint32, implicit bool, dept
 			if n != 0 {
 				w.stats.Delimiters++
 			}
-			w.stack = append(w.stack, Element{Tag: t, VR: SQ, Items: items})
+			w.push(Element{Tag: t, VR: SQ, Items: items})
 			return at + 8, nil
 		}
 		if head != tagItem {
@@ -274,7 +296,7 @@ func (w *walker) sequence(t Tag, at, end int, length uint32, implicit bool, dept
 	if length == undefined {
 		return 0, w.fail(at, t, "sequence without its delimiter")
 	}
-	w.stack = append(w.stack, Element{Tag: t, VR: SQ, Items: items})
+	w.push(Element{Tag: t, VR: SQ, Items: items})
 	return at, nil
 }
 
@@ -289,7 +311,7 @@ func (w *walker) encapsulated(t Tag, vr VR, at, end int) (int, error) {
 			if n != 0 {
 				w.stats.Delimiters++
 			}
-			w.stack = append(w.stack, Element{Tag: t, VR: vr, Value: w.b[start:at:at], Encapsulated: true})
+			w.push(Element{Tag: t, VR: vr, Value: w.b[start:at:at], Encapsulated: true})
 			return at + 8, nil
 		}
 		if head != tagItem {

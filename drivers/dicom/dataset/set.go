@@ -21,14 +21,15 @@ type Set struct {
 
 // Element is one attribute of a set.
 type Element struct {
-	Tag   Tag
-	VR    VR
-	Value []byte // as encoded, padding included; nil for SQ
-	Items []*Set // only for SQ; never nil inside
+	Tag Tag
+	VR  VR
 
 	// Encapsulated says that Value holds the fragments of compressed pixel data
 	// with their item headers (PS3.5 A.4).
 	Encapsulated bool
+
+	Value []byte // as encoded, padding included; nil for SQ
+	Items []*Set // only for SQ; never nil inside
 }
 
 // Stats counts, over all levels of a data set, what was read and what a strict
