@@ -20,10 +20,12 @@ type Row struct {
 }
 
 const (
-	maxPages   = 2000             // of one list
-	maxPasses  = 3                // over a list whose rows move while it is read
-	fullEvery  = 30 * time.Minute // whole lists where changes cannot be asked for
-	retryModes = time.Hour        // after which a refused filter is tried again
+	maxPages  = 2000 // of one list
+	maxPasses = 4    // over a list whose rows move while it is read
+	// maxBlindPages is how long a list may be that is read whole for every poll.
+	maxBlindPages = 20
+	fullEvery     = 30 * time.Minute // whole lists where changes cannot be asked for
+	retryModes    = time.Hour        // after which a refused filter is tried again
 )
 
 // pollMode is how changes are asked for.
@@ -97,7 +99,7 @@ func (c *Client) changedBy(ctx context.Context, st *pollState, since time.Time, 
 type seenRows struct {
 	fn    func(Row) error
 	at    map[string]time.Time
-	fresh int // rows passed on since it was last reset
+	fresh int // rows passed on
 }
 
 func (s *seenRows) pass(r Row) error {
@@ -181,10 +183,10 @@ func (c *Client) pageOf(ctx context.Context, res string, n, size int, q url.Valu
 }
 
 // changedByModified reads newest first with modified__gte. While pages are read
-// rows move: a change moves its row to the front, which the pages behind only
-// show twice, but hides the row itself; a deletion moves rows forward, past us.
-// So after several pages the list is read again from the front, until that shows
-// nothing new and as many rows were seen as there are.
+// rows move: a change moves its row to the front, out of our way; a deletion
+// moves the rows behind it forward, past us. So a list of several pages is read
+// again: from the front until a page shows nothing new, or whole when fewer rows
+// were seen than the list had.
 func (c *Client) changedByModified(ctx context.Context, st *pollState, since time.Time, seen *seenRows) error {
 	q := url.Values{"ordering": {"-modified"}}
 	if !since.IsZero() {
@@ -192,36 +194,39 @@ func (c *Client) changedByModified(ctx context.Context, st *pollState, since tim
 		since = since.UTC().Truncate(time.Minute)
 		q.Set("modified__gte", since.Format("2006-01-02 15:04")+"+00:00")
 	}
-	for pass := range maxPasses {
-		seen.fresh = 0
-		end, err := c.onePass(ctx, q, since, seen, pass > 0)
-		if err != nil {
+	quick := false
+	for range maxPasses {
+		end, err := c.onePass(ctx, q, since, seen, quick)
+		switch {
+		case err != nil:
 			return err
-		}
-		if end.blind {
+		case end.blind:
 			*st = pollState{mode: byID, since: c.cfg.Now()}
 			return c.changedByID(ctx, st, seen)
+		case end.unsorted && end.pages > maxBlindPages:
+			*st = pollState{mode: byID, since: c.cfg.Now()} // from the next call on
 		}
-		if end.pages <= 1 || (seen.fresh == 0 && !end.short) || (pass > 0 && seen.fresh == 0) {
+		if end.pages <= 1 {
 			return nil
 		}
+		quick = !end.short
 	}
 	return nil
 }
 
 // passEnd says how one reading of a list ended.
 type passEnd struct {
-	pages int
-	short bool // fewer rows were seen than the list has
-	blind bool // the rows carry no modified time
+	pages    int
+	short    bool // fewer rows were seen than the list has
+	blind    bool // the rows carry no modified time
+	unsorted bool // neither the filter nor the order was kept
 }
 
-// onePass reads the pages once. again stops at the first page without news when
-// nothing else is missing.
-func (c *Client) onePass(ctx context.Context, q url.Values, since time.Time, seen *seenRows, again bool) (passEnd, error) {
+// onePass reads the pages once. A quick one stops at the first page without news.
+func (c *Client) onePass(ctx context.Context, q url.Values, since time.Time, seen *seenRows, quick bool) (passEnd, error) {
 	var end passEnd
 	ids := map[string]bool{}
-	count, timed, total := 0, 0, 0
+	count, timed := 0, false
 	sorted, ignored := true, false
 	var last time.Time
 	for n := 1; ; n++ {
@@ -231,48 +236,42 @@ func (c *Client) onePass(ctx context.Context, q url.Values, since time.Time, see
 		}
 		end.pages = n
 		count = max(count, p.count)
-		before, newIDs, allOld := seen.fresh, 0, true
+		fresh, known, allOld := seen.fresh, len(ids), len(p.rows) > 0
 		for _, o := range p.rows {
 			r, ok := c.row(o)
 			if !ok {
 				continue
 			}
-			total++
-			if !ids[r.ID] {
-				ids[r.ID] = true
-				newIDs++
-			}
+			ids[r.ID] = true
 			if !r.Modified.IsZero() {
-				timed++
+				timed = true
 				sorted = sorted && (last.IsZero() || !r.Modified.After(last))
 				last = r.Modified
-			}
-			if !r.Modified.IsZero() && r.Modified.Before(since) {
-				ignored = true
-				continue
+				if r.Modified.Before(since) {
+					ignored = true
+					continue
+				}
 			}
 			allOld = false
 			if err := seen.pass(r); err != nil {
 				return end, err
 			}
 		}
+		end.unsorted = ignored && !sorted
 		switch {
-		case total > 0 && timed == 0:
+		case len(ids) > 0 && !timed:
 			end.blind = true
 			return end, nil
-		case !p.more, newIDs == 0:
-			end.short = !ignored && len(ids) < count
+		case !p.more || len(ids) == known:
+			end.short = len(ids) < count
 			return end, nil
 		case ignored && sorted && allOld:
 			return end, nil // the filter is ignored, the order is kept: the rest is older still
-		case again && seen.fresh == before && seen.fresh == 0 && !seen.short(count):
+		case quick && seen.fresh == fresh:
 			return end, nil
 		}
 	}
 }
-
-// short reports whether fewer rows than count were ever seen.
-func (s *seenRows) short(count int) bool { return len(s.at) < count }
 
 // changedByID reads the rows above the highest id known, and now and then all.
 func (c *Client) changedByID(ctx context.Context, st *pollState, seen *seenRows) error {

@@ -405,7 +405,7 @@ func relationScalar(res string, v any) relation {
 // embeddedName is the name of an embedded object, without taking a code or a
 // value for one.
 func embeddedName(m map[string]any) string {
-	for _, k := range []string{"name", "label", "display_name", "title"} {
+	for _, k := range []string{"name", "label", "display_name"} {
 		if s, ok := m[k].(string); ok {
 			if s = cleanLine(s); s != "" {
 				return s
