@@ -149,13 +149,7 @@ func (s *Sim) adminObject(r *http.Request, name string, id int) (int, any) {
 		p, ok := s.Patient(id)
 		return found(p, ok)
 	case "PATCH orders":
-		if err := s.adminEdit(r, func(v func(any) error) bool {
-			return s.UpdateOrder(id, func(o *Order) { _ = v(o) })
-		}); err != nil {
-			return adminFail(http.StatusBadRequest, err.Error())
-		}
-		o, ok := s.Order(id)
-		return found(o, ok)
+		return s.adminOrder(r, id)
 	case "PATCH patients":
 		return s.adminPatient(r, id)
 	case "PATCH clients":
@@ -172,8 +166,11 @@ func (s *Sim) adminObject(r *http.Request, name string, id int) (int, any) {
 		return http.StatusOK, map[string]int{"removed": id}
 	}
 	if r.Method == http.MethodDelete {
-		resource := strings.TrimSuffix(name, "s")
-		return found(map[string]int{"deleted": id}, s.Delete(name, id) || s.Delete(resource, id))
+		one := strings.TrimSuffix(name, "s")
+		if name == "modalities" {
+			one = "modality"
+		}
+		return found(map[string]int{"deleted": id}, s.Delete(name, id) || s.Delete(one, id))
 	}
 	return adminFail(http.StatusNotFound, "no such page; see /_sim/")
 }
@@ -203,6 +200,26 @@ func (s *Sim) adminEdit(r *http.Request, edit func(func(any) error) bool) error 
 		return errors.New("no such object")
 	}
 	return failed
+}
+
+func (s *Sim) adminOrder(r *http.Request, id int) (int, any) {
+	if _, ok := s.Order(id); !ok {
+		return found(nil, false)
+	}
+	asked := ""
+	if err := s.adminEdit(r, func(v func(any) error) bool {
+		return s.UpdateOrder(id, func(o *Order) {
+			_ = v(o) // reported by adminEdit
+			asked = o.Status
+		})
+	}); err != nil {
+		return adminFail(http.StatusBadRequest, err.Error())
+	}
+	if _, ok := s.choice(asked); !ok {
+		return adminFail(http.StatusBadRequest, "unknown status; see /_sim/mapping")
+	}
+	o, ok := s.Order(id)
+	return found(o, ok)
 }
 
 func (s *Sim) adminPatient(r *http.Request, id int) (int, any) {

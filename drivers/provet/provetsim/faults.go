@@ -1,6 +1,8 @@
 package provetsim
 
 import (
+	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -238,6 +240,14 @@ func (s *Sim) wait(r *http.Request, d time.Duration) bool {
 // before applies the faults that come before the work. An answer with a status
 // replaces the work; false resets the connection.
 func (s *Sim) before(r *http.Request, to target, h hits) (answer, bool) {
+	if len(h) > 0 {
+		// A server notices that its client went away only after it has read the body.
+		b, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		if err != nil {
+			return answer{}, false
+		}
+		r.Body = io.NopCloser(bytes.NewReader(b))
+	}
 	for _, f := range h {
 		switch f.Kind {
 		case FaultSlow:

@@ -76,6 +76,23 @@ func (s *Sim) FieldNames() map[string]map[string]string {
 	return out
 }
 
+// RenamedFields is FieldNames without the fields that have their default name.
+func (s *Sim) RenamedFields() map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for res, names := range s.FieldNames() {
+		for name, served := range names {
+			if name == served {
+				continue
+			}
+			if out[res] == nil {
+				out[res] = map[string]string{}
+			}
+			out[res][name] = served
+		}
+	}
+	return out
+}
+
 // aliases are other words for the keys of DefaultStatusChoices.
 var aliases = map[string]string{
 	"received": "new", "completed": "done", "new": "received", "done": "completed",
@@ -181,6 +198,9 @@ func Renamed(base Config, seed int64) Config {
 		}
 		for i := range res.fields {
 			f := &res.fields[i]
+			if names[f.name] == "-" {
+				continue
+			}
 			if words := others[f.name]; words != nil {
 				names[f.name] = fmt.Sprintf("%s_%02d", words[rng.IntN(len(words))], rng.IntN(100))
 			}

@@ -69,7 +69,7 @@ func (s *Sim) CreateOrder(o NewOrder) int {
 		client = p.int(s.tables["patient"].res.col("client"))
 	}
 	rec := record{
-		"status": s.firstStatus(o.Status), "patient": patient, "created": now, "modified": now,
+		"status": s.statusOr(o.Status, s.cfg.StatusChoices[0].Key), "patient": patient, "created": now, "modified": now,
 		"department":               usual(o.DepartmentID, s.tables["department"].res.firstID),
 		"supervising_veterinarian": usual(o.VetID, s.tables["user"].res.firstID),
 		"requesting_user":          usual(o.RequestedByID, s.tables["user"].res.firstID),
@@ -117,11 +117,12 @@ func usual(v, def int) any {
 	return v
 }
 
-func (s *Sim) firstStatus(key string) string {
+// statusOr returns the key of the choice that key names, or def.
+func (s *Sim) statusOr(key, def string) string {
 	if c, ok := s.choice(key); ok {
 		return c.Key
 	}
-	return s.cfg.StatusChoices[0].Key
+	return def
 }
 
 // named returns the id of the object of that name, made when there is none.
@@ -253,8 +254,9 @@ func (s *Sim) Status(id int) string {
 }
 
 // UpdateOrder lets change edit an order the way a person would in Provet, and
-// fires webhook 7. A changed ModalityID wins over a changed Modality; ids,
-// Created and Modified are kept. It reports whether the order exists. The
+// fires webhook 7. A changed ModalityID wins over a changed Modality; the ids of
+// the order and of what belongs to it, Created, Modified and an unknown Status
+// are kept as they were. It reports whether the order exists. The
 // function must not call the Sim.
 func (s *Sim) UpdateOrder(id int, change func(*Order)) bool {
 	s.mu.Lock()
@@ -277,7 +279,7 @@ func (s *Sim) UpdateOrder(id int, change func(*Order)) bool {
 		areas = append(areas, s.named("targetarea", name))
 	}
 	rec := record{
-		"status": s.firstStatus(o.Status), "patient": o.PatientID, "client": o.ClientID, "modality": o.ModalityID,
+		"status": s.statusOr(o.Status, was.Status), "patient": o.PatientID, "client": o.ClientID, "modality": o.ModalityID,
 		"department": o.DepartmentID, "supervising_veterinarian": o.VetID, "requesting_user": o.RequestedByID,
 		"target_areas": areas, "scheduled_at": o.ScheduledAt,
 	}
@@ -309,8 +311,12 @@ func sameOrder(a, b Order) bool {
 		a.ScheduledAt.Equal(b.ScheduledAt)
 }
 
-// SetStatus changes the status of an order as a person would in Provet.
+// SetStatus changes the status of an order as a person would in Provet. It
+// reports whether both the order and the status exist.
 func (s *Sim) SetStatus(id int, key string) bool {
+	if _, ok := s.choice(key); !ok {
+		return false
+	}
 	return s.UpdateOrder(id, func(o *Order) { o.Status = key })
 }
 

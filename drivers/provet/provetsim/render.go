@@ -125,6 +125,9 @@ func (s *Sim) appendStatus(b []byte, key string) []byte {
 	case string:
 		return appendText(b, v)
 	default:
+		if j, err := json.Marshal(v); err == nil {
+			return append(b, j...)
+		}
 		return appendText(b, fmt.Sprint(v))
 	}
 }

@@ -331,7 +331,7 @@ func (s *Sim) resource(w http.ResponseWriter, r *http.Request, to target) answer
 	case http.MethodPut, http.MethodPatch:
 		return s.update(w, r, to, method == http.MethodPatch).with("Allow", allow)
 	case http.MethodDelete:
-		return s.destroy(to).with("Allow", allow)
+		return s.destroy(r, to).with("Allow", allow)
 	}
 	if to.one {
 		return s.get(to.table, to.id, r, to.base).with("Allow", allow)

@@ -256,6 +256,7 @@ func (s *Sim) create(w http.ResponseWriter, r *http.Request, to target) answer {
 	if a.status != 0 {
 		return a
 	}
+	s.violation(r, to, "POST")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec, errs := s.validate(to.table, in, false)
@@ -332,7 +333,8 @@ func (s *Sim) echo(t *table, r *row) {
 }
 
 // destroy answers DELETE.
-func (s *Sim) destroy(to target) answer {
+func (s *Sim) destroy(r *http.Request, to target) answer {
+	s.violation(r, to, "DELETE")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	row := to.table.remove(to.id)
