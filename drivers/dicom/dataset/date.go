@@ -42,7 +42,9 @@ func ParseTime(s string) (time.Duration, error) {
 	return time.Duration(from) * time.Microsecond, nil
 }
 
-// ParseDateAndTime joins a DA and a TM in loc. An empty time is midnight.
+// ParseDateAndTime joins a DA and a TM in loc. An empty time is midnight. When a
+// clock change makes the time happen twice, which of the two is meant is left to
+// [time.Date]; one that does not happen is moved by the change.
 func ParseDateAndTime(date, clock string, loc *time.Location) (time.Time, error) {
 	d, ok := parseDay(strings.Trim(date, " \x00"))
 	if !ok {

@@ -97,7 +97,7 @@ func Keyword(t Tag) string {
 		return ""
 	}
 	i, ok := find(t)
-	if !ok {
+	if !ok || t.Group() == 0xFFFE {
 		return ""
 	}
 	return i.Keyword
@@ -117,7 +117,7 @@ func TagByKeyword(keyword string) (Tag, bool) {
 		return t.(Tag), true
 	}
 	i, err := tag.FindByKeyword(keyword)
-	if err != nil || i.Keyword != keyword {
+	if err != nil || i.Keyword != keyword || i.Tag.Group == 0xFFFE {
 		return 0, false
 	}
 	t := NewTag(i.Tag.Group, i.Tag.Element)

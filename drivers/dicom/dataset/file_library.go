@@ -155,7 +155,7 @@ func libraryElements(set *Set) ([]*dicom.Element, error) {
 			x.Value, x.ValueLength = v, tag.VLUndefinedLength
 		default:
 			value := string(e.Value)
-			if len(value)&1 == 1 {
+			if len(value)&1 == 1 && e.VR != UI { // which the library must see bare, and pads right
 				value += string(rune(e.VR.pad()))
 			}
 			switch { // the library does not know the long form of these
