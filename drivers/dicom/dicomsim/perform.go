@@ -73,7 +73,7 @@ func (e *StatusError) Error() string {
 }
 
 // Unwrap returns the status.
-func (e *StatusError) Unwrap() error { return &e.Status }
+func (e *StatusError) Unwrap() error { return e.Status }
 
 // Perform begins and ends a step: N-CREATE and, on another association,
 // N-SET, the way consoles do.
