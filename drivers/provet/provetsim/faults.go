@@ -190,19 +190,22 @@ func (f *faults) forbidden(resource string) bool {
 // ClockSkew moves the tenant's clock: the Date header, created and modified.
 func (s *Sim) ClockSkew(d time.Duration) { s.skew.Store(int64(d)) }
 
-// take returns the faults that meet this request, and counts them.
+// take returns the faults that meet this request, and counts them: any that
+// slow it down, and the oldest of the others.
 func (f *faults) take(s *Sim, resource, method string) hits {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out hits
+	spoilt := false
 	for i := 0; i < len(f.list); i++ {
 		x := &f.list[i]
 		if x.Resource != "" && x.Resource != resource || x.Method != "" && x.Method != method {
 			continue
 		}
-		if x.Rate > 0 && s.chance() >= x.Rate {
+		if spoilt && x.Kind != FaultSlow || x.Rate > 0 && s.chance() >= x.Rate {
 			continue
 		}
+		spoilt = spoilt || x.Kind != FaultSlow
 		out = append(out, *x)
 		if x.Count == 1 {
 			f.list = slices.Delete(f.list, i, i+1)

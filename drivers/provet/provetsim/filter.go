@@ -255,8 +255,10 @@ func valueOf(k kind, r *row, col int, s *Sim) operand {
 		return operand{at: v}
 	case string:
 		if k == kindChoice {
-			c, _ := s.choice(v)
-			return choiceOperand(c.Text())
+			if c := s.statuses[v]; c != nil {
+				return c.value
+			}
+			return operand{null: true}
 		}
 		return operand{text: v}
 	}
@@ -354,8 +356,9 @@ func (c *condition) contains(s *Sim, method, value string) matcher {
 	return func(r *row) bool {
 		text := r.text(c.col)
 		if c.f.kind == kindChoice {
-			ch, _ := s.choice(text)
-			text = ch.Text()
+			if ch := s.statuses[text]; ch != nil {
+				text = ch.text
+			}
 		} else if text == "" {
 			text = strings.Trim(string(appendPlain(nil, r.vals[c.col])), `"`)
 		}

@@ -2,7 +2,6 @@ package provetsim
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -115,21 +114,29 @@ func appendPlain(b []byte, v any) []byte {
 }
 
 func (s *Sim) appendStatus(b []byte, key string) []byte {
-	c, ok := s.choice(key)
-	if !ok {
-		return append(b, "null"...)
+	if c := s.statuses[key]; c != nil {
+		return append(b, c.json...)
 	}
-	switch v := c.Value.(type) {
-	case int:
-		return strconv.AppendInt(b, int64(v), 10)
-	case string:
-		return appendText(b, v)
-	default:
-		if j, err := json.Marshal(v); err == nil {
-			return append(b, j...)
+	return append(b, "null"...)
+}
+
+// status is a choice made ready for answers and comparisons.
+type status struct {
+	json  []byte
+	text  string
+	value operand
+}
+
+func newStatuses(choices []Choice) map[string]*status {
+	m := make(map[string]*status, len(choices))
+	for _, c := range choices {
+		j, err := json.Marshal(c.Value)
+		if err != nil {
+			j = appendText(nil, c.Text())
 		}
-		return appendText(b, fmt.Sprint(v))
+		m[c.Key] = &status{json: j, text: c.Text(), value: choiceOperand(c.Text())}
 	}
+	return m
 }
 
 func (s *Sim) appendURL(b []byte, base, path string, id int) []byte {

@@ -16,9 +16,10 @@ const apiPath = "/api/0.1/"
 
 // Sim is the tenant. Its methods and its handler may be used concurrently.
 type Sim struct {
-	cfg    Config
-	tables map[string]*table // by short name; the map itself never changes
-	paths  map[string]*table // by path
+	cfg      Config
+	tables   map[string]*table  // by short name; the map itself never changes
+	paths    map[string]*table  // by path
+	statuses map[string]*status // by logical key
 
 	mu   sync.RWMutex // guards the rows of all tables, and base
 	base string       // URL of the tenant, when known
@@ -46,8 +47,9 @@ func New(cfg Config) *Sim {
 	s := &Sim{
 		cfg: cfg, base: cfg.BaseURL,
 		tables: map[string]*table{}, paths: map[string]*table{},
-		rng:    rand.New(rand.NewPCG(uint64(cfg.Seed), 0x70726f766574)), //nolint:gosec // repeatable, not secret
-		closed: make(chan struct{}),
+		statuses: newStatuses(cfg.StatusChoices),
+		rng:      rand.New(rand.NewPCG(uint64(cfg.Seed), 0x70726f766574)), //nolint:gosec // repeatable, not secret
+		closed:   make(chan struct{}),
 	}
 	for _, res := range schema() {
 		t := newTable(res, newView(res, &cfg))
