@@ -88,6 +88,8 @@ func (c *Client) do(ctx context.Context, k *call) (any, error) {
 		switch {
 		case e.Op == opToken:
 			return nil, err
+		case errors.Is(e.Err, errTooLarge) || errors.Is(e.Err, errTooDeep) || errors.Is(e.Err, errTooMany):
+			return nil, err // the next answer would be as bad
 		case e.Class == Transient || e.Class == Protocol:
 			wait = max(wait, min(e.RetryAfter, maxShortWait))
 		case e.Class == RateLimited && e.HTTPStatus != 0 && e.RetryAfter <= maxShortWait:

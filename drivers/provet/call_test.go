@@ -56,6 +56,7 @@ func TestAnswerClasses(t *testing.T) {
 		{"see other", 302, "text/html", http.Header{"Location": {"/accounts/login/"}}, ``, provet.Destination, problem.ProvetBaseURL},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			c, _ := scripted(t, func(w http.ResponseWriter, r *http.Request) {
 				for k, v := range tc.header {
 					w.Header()[k] = v
@@ -104,6 +105,7 @@ func TestReadIsRepeated(t *testing.T) {
 		"half JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"id"`)) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var calls atomic.Int32
 			ok := answers(map[string]string{"diagnosticimaging_worklist/7/": `{"id":7,"status":1,"referral":null}`})
 			c, _ := scripted(t, func(w http.ResponseWriter, r *http.Request) {

@@ -33,8 +33,9 @@ type pollMode uint8
 
 const (
 	byModified pollMode = iota // modified__gte, newest first
+	byOrder                    // newest first, until rows are too old; where the filter is refused
 	byID                       // id__gt, where modified cannot be used
-	byPage                     // every page, where nothing can be filtered
+	byPage                     // every page, where nothing can be asked for
 )
 
 // pollState is what Changed has learned about the tenant.
@@ -85,12 +86,12 @@ func (c *Client) Changed(ctx context.Context, since time.Time, fn func(Row) erro
 
 func (c *Client) changedBy(ctx context.Context, st *pollState, since time.Time, seen *seenRows) error {
 	switch st.mode {
-	case byModified:
+	case byModified, byOrder:
 		return c.changedByModified(ctx, st, since, seen)
 	case byID:
-		return c.changedByID(ctx, st, seen)
+		return c.changedByID(ctx, st, since, seen)
 	case byPage:
-		return c.everyPage(ctx, url.Values{}, seen)
+		return c.everyPage(ctx, since, seen)
 	}
 	return nil
 }
@@ -192,7 +193,9 @@ func (c *Client) changedByModified(ctx context.Context, st *pollState, since tim
 	if !since.IsZero() {
 		// The documented form has minutes; earlier is never wrong.
 		since = since.UTC().Truncate(time.Minute)
-		q.Set("modified__gte", since.Format("2006-01-02 15:04")+"+00:00")
+		if st.mode == byModified {
+			q.Set("modified__gte", since.Format("2006-01-02 15:04")+"+00:00")
+		}
 	}
 	quick := false
 	for range maxPasses {
@@ -202,7 +205,7 @@ func (c *Client) changedByModified(ctx context.Context, st *pollState, since tim
 			return err
 		case end.blind:
 			*st = pollState{mode: byID, since: c.cfg.Now()}
-			return c.changedByID(ctx, st, seen)
+			return c.changedByID(ctx, st, since, seen)
 		case end.unsorted && end.pages > maxBlindPages:
 			*st = pollState{mode: byID, since: c.cfg.Now()} // from the next call on
 		}
@@ -274,7 +277,7 @@ func (c *Client) onePass(ctx context.Context, q url.Values, since time.Time, see
 }
 
 // changedByID reads the rows above the highest id known, and now and then all.
-func (c *Client) changedByID(ctx context.Context, st *pollState, seen *seenRows) error {
+func (c *Client) changedByID(ctx context.Context, st *pollState, since time.Time, seen *seenRows) error {
 	now := c.cfg.Now()
 	whole := st.fullAt.IsZero() || now.Sub(st.fullAt) >= fullEvery
 	last := st.lastID
@@ -300,7 +303,7 @@ func (c *Client) changedByID(ctx context.Context, st *pollState, seen *seenRows)
 			if err != nil || n <= last || n < top {
 				// Ids that are no numbers, a filter or an order that is ignored.
 				*st = pollState{mode: byPage, since: now}
-				return c.everyPage(ctx, url.Values{}, seen)
+				return c.everyPage(ctx, since, seen)
 			}
 			top = n
 			if err := seen.pass(r); err != nil {
@@ -320,12 +323,12 @@ func (c *Client) changedByID(ctx context.Context, st *pollState, seen *seenRows)
 }
 
 // everyPage reads all pages, again when rows moved meanwhile.
-func (c *Client) everyPage(ctx context.Context, q url.Values, seen *seenRows) error {
+func (c *Client) everyPage(ctx context.Context, since time.Time, seen *seenRows) error {
 	for range maxPasses {
 		ids, count := map[string]bool{}, 0
 		pages := 0
 		for n := 1; ; n++ {
-			p, err := c.page(ctx, n, pageSize, q)
+			p, err := c.page(ctx, n, pageSize, nil)
 			if err != nil {
 				return err
 			}
@@ -337,6 +340,9 @@ func (c *Client) everyPage(ctx context.Context, q url.Values, seen *seenRows) er
 					continue
 				}
 				ids[r.ID] = true
+				if !r.Modified.IsZero() && r.Modified.Before(since) {
+					continue
+				}
 				if err := seen.pass(r); err != nil {
 					return err
 				}
@@ -345,7 +351,7 @@ func (c *Client) everyPage(ctx context.Context, q url.Values, seen *seenRows) er
 				break
 			}
 		}
-		if pages <= 1 || len(seen.at) >= count {
+		if pages <= 1 || len(ids) >= count {
 			return nil
 		}
 	}

@@ -307,7 +307,7 @@ func instant(v any, zone *time.Location) time.Time {
 	}
 	s = strings.TrimSpace(s)
 	if len(s) > 10 && s[10] == ' ' {
-		s = s[:10] + "T" + strings.TrimSpace(s[11:])
+		s = s[:10] + "T" + strings.ReplaceAll(s[11:], " ", "")
 	}
 	for _, layout := range timeLayouts {
 		if t, err := time.ParseInLocation(layout, s, zone); err == nil {
