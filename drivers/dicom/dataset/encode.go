@@ -59,7 +59,9 @@ func AppendItemHeader(b []byte, length int) []byte {
 }
 
 // AppendSet appends all elements of a set in their order, sequences and items
-// with defined lengths, odd values padded. It is the inverse of [Parse].
+// with defined lengths, odd values padded. It is the inverse of [Parse]. In
+// implicit VR a sequence that the dictionary does not know ends with a delimiter:
+// by its undefined length alone a reader can see what it is.
 func AppendSet(b []byte, s Syntax, set *Set) []byte {
 	for i := range set.Elements {
 		e := &set.Elements[i]
@@ -67,11 +69,17 @@ func AppendSet(b []byte, s Syntax, set *Set) []byte {
 		case e.VR == SQ:
 			b = AppendHeader(b, s, e.Tag, SQ, 0)
 			start := len(b)
+			open := s == ImplicitLE && VROf(e.Tag) != SQ
 			for _, item := range e.Items {
 				b = AppendItemHeader(b, 0)
 				begin := len(b)
 				b = AppendSet(b, s, item)
 				binary.LittleEndian.PutUint32(b[begin-4:], uint32(len(b)-begin))
+			}
+			if open {
+				binary.LittleEndian.PutUint32(b[start-4:], undefined)
+				b = append(appendTag(b, tagSequenceDelimiter), 0, 0, 0, 0)
+				continue
 			}
 			binary.LittleEndian.PutUint32(b[start-4:], uint32(len(b)-start))
 		case e.Encapsulated:
