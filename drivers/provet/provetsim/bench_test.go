@@ -96,6 +96,7 @@ func FuzzWrite(f *testing.F) {
 	d := newDirect(f, 3)
 	for _, b := range []string{
 		`{"status": 3}`, `{"patient": "/4321/api/0.1/patient/5001/"}`, `{"target_areas": [301, "302", null, {}]}`, `[]`, `{"status": 1e9}`,
+		`{"modality": 11, "patient": 5001}`, `{"modality": 11, "patient": ""}`, `{"modality": 11, "patient": 5001, "client": "", "referral": null}`,
 		`{"scheduled_at": "2026-01-01T00:00:00Z", "referral": ""}`, `{"client": "x/1"}`,
 	} {
 		f.Add("PATCH", b)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"slices"
@@ -156,7 +157,7 @@ func (s *Sim) parseValue(f *field, v any) (any, string) {
 		return n, ""
 	case kindFloat:
 		x, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
 			return nil, "A valid number is required."
 		}
 		return x, ""
@@ -208,6 +209,9 @@ func scalarText(v any) (string, bool) {
 // parseRef accepts the URL of an object, absolute or not, and its bare id.
 func (s *Sim) parseRef(f *field, text string) (any, string) {
 	if text == "" {
+		if f.required || f.kind == kindRefs {
+			return nil, "This field may not be null."
+		}
 		return nil, ""
 	}
 	t := s.tables[f.target]
@@ -295,29 +299,30 @@ func (s *Sim) update(w http.ResponseWriter, r *http.Request, to target, partial 
 		return a
 	}
 	s.checkWrite(r, to, in)
+	a, p := s.apply(to, in, partial)
+	s.journal.patch(p, s.cfg.OnPatch)
+	return a
+}
+
+// apply changes an object, and describes the change when it is an order.
+func (s *Sim) apply(to target, in map[string]any, partial bool) (answer, Patch) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	row := to.table.rows[to.id]
 	if row == nil {
-		s.mu.Unlock()
-		return notFound()
+		return notFound(), Patch{}
 	}
 	rec, errs := s.validate(to.table, in, partial)
 	if len(errs) > 0 {
-		p := s.patchOf(to, row, nil, in, http.StatusBadRequest)
-		s.mu.Unlock()
-		s.journal.patch(p, s.cfg.OnPatch)
-		return jsonAnswer(http.StatusBadRequest, errs)
+		return jsonAnswer(http.StatusBadRequest, errs), s.patchOf(to, row, nil, in, http.StatusBadRequest)
 	}
 	next := to.table.changed(row, s.now(), rec)
 	to.table.put(next)
 	b := s.appendObject(make([]byte, 0, 2048), to.table, next, rendering{base: to.base})
-	p := s.patchOf(to, row, next, in, http.StatusOK)
 	if !s.cfg.NoEcho {
 		s.echo(to.table, next)
 	}
-	s.mu.Unlock()
-	s.journal.patch(p, s.cfg.OnPatch)
-	return answer{status: http.StatusOK, body: b}
+	return answer{status: http.StatusOK, body: b}, s.patchOf(to, row, next, in, http.StatusOK)
 }
 
 // echo fires the hooks that a write through the API sets off.
