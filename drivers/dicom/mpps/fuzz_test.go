@@ -1,6 +1,8 @@
 package mpps_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"unicode/utf8"
 
@@ -15,6 +17,17 @@ func FuzzParse(f *testing.F) {
 	f.Add(false, true, end(f, "COMPLETED"))
 	f.Add(true, false, []byte{0x40, 0, 0x70, 2, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0, 0xe0, 0xff, 0xff, 0xff, 0xff})
 	f.Add(true, false, []byte{8, 0, 5, 0, 10, 0, 0, 0, 'I', 'S', 'O', '_', 'I', 'R', ' ', '1', '6', '6'})
+	files, err := filepath.Glob("testdata/*.dcm")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no recorded data sets", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(true, true, data)
+	}
 	f.Fuzz(func(t *testing.T, create, explicit bool, data []byte) {
 		op, syntax := mpps.NSet, dataset.ImplicitLE
 		if create {
