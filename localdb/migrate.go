@@ -16,20 +16,20 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// newProvider returns the migrations of this program, for a writer.
-func newProvider(writer *sql.DB) (*goose.Provider, error) {
+// migrate applies the migrations of this program.
+func migrate(ctx context.Context, writer *sql.DB, before func(from int64) error) (from int64, err error) {
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
-		return nil, err
+		return 0, fmt.Errorf("localdb: read the migrations: %w", err)
 	}
-	return goose.NewProvider(goose.DialectSQLite3, writer, files, goose.WithLogger(goose.NopLogger()))
+	return migrateWith(ctx, writer, files, before)
 }
 
-// migrate brings the schema up to date and returns the version it had before.
+// migrateWith brings the schema up to date and returns the version it had before.
 // before is called when something is to be changed in a database that has data.
 // A database from a newer program is refused (RH-508): goose would say nothing.
-func migrate(ctx context.Context, writer *sql.DB, before func(from int64) error) (from int64, err error) {
-	p, err := newProvider(writer)
+func migrateWith(ctx context.Context, writer *sql.DB, files fs.FS, before func(from int64) error) (from int64, err error) {
+	p, err := goose.NewProvider(goose.DialectSQLite3, writer, files, goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return 0, fmt.Errorf("localdb: read the migrations: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/rayhound/rayhound/appliance/order"
 )
@@ -52,4 +53,12 @@ func fileSize(path string) int64 {
 		return 0
 	}
 	return fi.Size()
+}
+
+// Schema returns the statements that make the present tables, as one text: what
+// the migrations add up to.
+func (s *Snapshot) Schema(ctx context.Context) (string, error) {
+	rows, err := all(ctx, s, `SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
+		AND tbl_name <> 'goose_db_version' ORDER BY tbl_name, CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, name`, scanText)
+	return strings.Join(rows, "\n\n") + "\n", err
 }
