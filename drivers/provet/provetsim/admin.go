@@ -5,9 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // serveAdmin answers below /_sim/; see the package comment.
@@ -43,6 +43,8 @@ func (s *Sim) admin(w http.ResponseWriter, r *http.Request, path string) (int, a
 		return http.StatusOK, s.ordersWith(r.URL.Query().Get("status"))
 	case "POST orders":
 		return s.adminCreate(r)
+	case "POST webhooks":
+		return s.adminWebhook(r)
 	case "GET patients":
 		return http.StatusOK, s.Patients()
 	case "GET clients":
@@ -137,6 +139,31 @@ func (s *Sim) adminCreate(r *http.Request) (int, any) {
 	}
 	made, _ := s.Order(s.CreateOrder(o))
 	return http.StatusCreated, made
+}
+
+// adminWebhook registers a hook, or all three of the imaging worklist.
+func (s *Sim) adminWebhook(r *http.Request) (int, any) {
+	var in struct {
+		URL         string `json:"url"`
+		Trigger     int    `json:"trigger"`
+		ContentType int    `json:"content_type"`
+		Department  int    `json:"department"`
+	}
+	if err := readJSON(r, &in); err != nil {
+		return adminFail(http.StatusBadRequest, err.Error())
+	}
+	if u, err := url.Parse(in.URL); err != nil || u.Host == "" {
+		return adminFail(http.StatusBadRequest, "url must be absolute")
+	}
+	triggers := []int{in.Trigger}
+	if in.Trigger == 0 {
+		triggers = []int{TriggerOrderCreated, TriggerOrderUpdated, TriggerOrderDeleted}
+	}
+	var ids []int
+	for _, t := range triggers {
+		ids = append(ids, s.RegisterWebhook(Webhook{Trigger: t, URL: in.URL, ContentType: in.ContentType, Department: in.Department}))
+	}
+	return http.StatusCreated, map[string][]int{"ids": ids}
 }
 
 // adminObject answers for one object.
@@ -237,87 +264,4 @@ func (s *Sim) adminPatient(r *http.Request, id int) (int, any) {
 	}
 	p, ok := s.Patient(id)
 	return found(p, ok)
-}
-
-// adminDuration is a duration written as text.
-type adminDuration time.Duration
-
-// UnmarshalText reads "250ms".
-func (d *adminDuration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	*d = adminDuration(v)
-	return err
-}
-
-// MarshalText writes "250ms".
-func (d adminDuration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// adminFault is a Fault whose delay is text.
-type adminFault struct {
-	Fault
-	Delay adminDuration `json:"delay"`
-}
-
-func (s *Sim) adminFaults(r *http.Request, path string) (int, any) {
-	switch r.Method + " " + path {
-	case "GET faults":
-		return http.StatusOK, s.faultList()
-	case "DELETE faults":
-		s.ClearFaults()
-		return http.StatusOK, s.faultList()
-	case "POST faults":
-		var f adminFault
-		if err := readJSON(r, &f); err != nil {
-			return adminFail(http.StatusBadRequest, err.Error())
-		}
-		f.Fault.Delay = time.Duration(f.Delay)
-		if !f.valid() {
-			return adminFail(http.StatusBadRequest, "unknown kind, or a value out of range")
-		}
-		s.Inject(f.Fault)
-		return http.StatusCreated, s.faultList()
-	case "PUT faults/webhooks":
-		var f struct {
-			Drop    float64       `json:"drop"`
-			Double  float64       `json:"double"`
-			Delay   adminDuration `json:"delay"`
-			Reorder adminDuration `json:"reorder"`
-		}
-		if err := readJSON(r, &f); err != nil {
-			return adminFail(http.StatusBadRequest, err.Error())
-		}
-		s.SetWebhookFaults(WebhookFaults{f.Drop, f.Double, time.Duration(f.Delay), time.Duration(f.Reorder)})
-		return http.StatusOK, f
-	case "POST forbid":
-		var f struct {
-			Resource  string `json:"resource"`
-			Forbidden bool   `json:"forbidden"`
-		}
-		if err := readJSON(r, &f); err != nil {
-			return adminFail(http.StatusBadRequest, err.Error())
-		}
-		s.setForbidden(f.Forbidden, []string{f.Resource})
-		return http.StatusOK, f
-	case "POST clock":
-		var f struct {
-			Skew adminDuration `json:"skew"`
-		}
-		if err := readJSON(r, &f); err != nil {
-			return adminFail(http.StatusBadRequest, err.Error())
-		}
-		s.ClockSkew(time.Duration(f.Skew))
-		return http.StatusOK, f
-	case "POST tokens/expire":
-		s.ExpireTokens()
-		return http.StatusOK, map[string]int{"tokens_issued": s.TokensIssued()}
-	}
-	return adminFail(http.StatusNotFound, "no such page; see /_sim/")
-}
-
-func (s *Sim) faultList() []adminFault {
-	list := []adminFault{}
-	for _, f := range s.Faults() {
-		list = append(list, adminFault{f, adminDuration(f.Delay)})
-	}
-	return list
 }

@@ -61,6 +61,10 @@ func TestAdmin(t *testing.T) {
 		{"POST", "forbid", `{"resource": "client", "forbidden": true}`, 200, `client`},
 		{"POST", "clock", `{"skew": "25h"}`, 200, `25h0m0s`},
 		{"POST", "clock", `{"skew": "late"}`, 400, `invalid duration`},
+		{"POST", "limits", `{"on": false}`, 200, `false`},
+		{"POST", "webhooks", `{"url": "http://127.0.0.1:1/in"}`, 201, `803`},
+		{"POST", "webhooks", `{"url": "http://127.0.0.1:1/in", "trigger": 7, "content_type": 2}`, 201, `804`},
+		{"POST", "webhooks", `{"url": "in"}`, 400, `absolute`},
 		{"POST", "tokens/expire", "", 200, `1`},
 		{"GET", "patches", "", 200, `[]`},
 		{"GET", "violations", "", 200, `[]`},
@@ -90,7 +94,7 @@ func TestAdmin(t *testing.T) {
 
 func TestAdminRefusesPages(t *testing.T) {
 	c := open(t, provetsim.Config{Admin: true})
-	req, err := http.NewRequestWithContext(t.Context(), "POST", strings.TrimSuffix(c.url, "4321")+"_sim/orders", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, strings.TrimSuffix(c.url, "4321")+"_sim/orders", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +104,7 @@ func TestAdminRefusesPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 403 || len(c.sim.Orders()) != 0 {
+	if resp.StatusCode != http.StatusForbidden || len(c.sim.Orders()) != 0 {
 		t.Errorf("%d", resp.StatusCode)
 	}
 }
@@ -119,7 +123,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode != 200 || sim.URL() != "http://"+ln.Addr().String()+"/4321" {
+	if resp.StatusCode != http.StatusOK || sim.URL() != "http://"+ln.Addr().String()+"/4321" {
 		t.Errorf("%d, %s", resp.StatusCode, sim.URL())
 	}
 	cancel()

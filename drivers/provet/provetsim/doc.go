@@ -39,11 +39,13 @@
 //	PATCH  /_sim/patients/ID          rename, merge ({"merged_into": 5002}), archive, weigh
 //	PATCH  /_sim/clients/ID           rename
 //	DELETE /_sim/RESOURCE/ID          delete any other object (consultation, referral, ...)
+//	POST   /_sim/webhooks             {"url": "http://..."}: triggers 6, 7 and 8; or with "trigger", "content_type", "department"
 //	GET    /_sim/faults               the faults in force
 //	POST   /_sim/faults               add one (Fault, for example {"kind": "status", "status": 503, "count": 3})
 //	PUT    /_sim/faults/webhooks      set WebhookFaults
 //	DELETE /_sim/faults               remove all faults
 //	POST   /_sim/forbid               {"resource": "client", "forbidden": true}
+//	POST   /_sim/limits               {"on": false}: no rate limits
 //	POST   /_sim/tokens/expire        every access token ends now
 //	POST   /_sim/clock                {"skew": "25h"}
 //	GET    /_sim/patches              what the integration wrote

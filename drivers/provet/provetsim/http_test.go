@@ -74,7 +74,7 @@ func TestTokenByBasic(t *testing.T) {
 		{"rayhound:" + url.QueryEscape("s:e c/r+e%t"), 200},
 		{"rayhound:wrong", 401},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", "/4321/oauth2/token/", strings.NewReader("grant_type=client_credentials"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/4321/oauth2/token/", strings.NewReader("grant_type=client_credentials"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -176,7 +176,7 @@ var placeholders = map[string]map[string][]string{
 // changed and every relation of the imaging objects in another shape. The same
 // seed gives the same tenant.
 func Renamed(base Config, seed int64) Config {
-	rng := rand.New(rand.NewPCG(uint64(seed), 0x72656e616d65)) //nolint:gosec // repeatable, not secret
+	rng := rand.New(rand.NewPCG(uint64(seed), 0x72656e616d65)) // repeatable, not secret
 	c := base
 	c.Names = map[string]map[string]string{}
 	for res, names := range base.Names {

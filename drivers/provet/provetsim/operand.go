@@ -105,13 +105,13 @@ func (c *condition) operand(s *Sim, v string) (operand, string) {
 			return operand{}, "Enter a valid date/time."
 		}
 		return operand{at: at}, ""
-	default:
-		n, err := strconv.ParseFloat(v, 64)
-		if err != nil {
-			return operand{}, "Enter a number."
-		}
-		return operand{num: n}, ""
+	case kindID, kindInt, kindFloat, kindRef, kindRefs, kindSelf, kindRaw:
 	}
+	n, err := strconv.ParseFloat(v, 64)
+	if err != nil {
+		return operand{}, "Enter a number."
+	}
+	return operand{num: n}, ""
 }
 
 // parseTime reads the spellings of times the API accepts. A time without an

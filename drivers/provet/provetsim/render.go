@@ -93,9 +93,9 @@ func (s *Sim) appendValue(b []byte, t *table, r *row, col int, shape Shape, base
 			return s.appendTime(b, at, r.id+col)
 		}
 		return append(b, "null"...)
-	default:
-		return appendPlain(b, r.vals[col])
+	case kindInt, kindFloat, kindBool, kindText, kindDate:
 	}
+	return appendPlain(b, r.vals[col])
 }
 
 func appendPlain(b []byte, v any) []byte {
@@ -222,7 +222,7 @@ func (s *Sim) appendTime(b []byte, at time.Time, n int) []byte {
 		b = at.AppendFormat(b, layoutSeconds+"-07:00")
 	case DatetimeNaive:
 		b = at.AppendFormat(b, layout)
-	default:
+	case DatetimeOffset, DatetimeMixed:
 		b = at.AppendFormat(b, layout+"-07:00")
 	}
 	return append(b, '"')

@@ -5,15 +5,20 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
 // Serve answers on ln until ctx ends, then stops, closes the tenant and returns
 // nil. When no base URL is known, the listener's address becomes it.
 func (s *Sim) Serve(ctx context.Context, ln net.Listener) error {
+	addr := ln.Addr().String()
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
 	s.mu.Lock()
 	if s.base == "" {
-		s.base = tenantURL("http://"+ln.Addr().String(), s.cfg.ProvetID)
+		s.base = tenantURL("http://"+addr, s.cfg.ProvetID)
 	}
 	s.mu.Unlock()
 	srv := &http.Server{

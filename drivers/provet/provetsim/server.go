@@ -48,7 +48,7 @@ func New(cfg Config) *Sim {
 		cfg: cfg, base: cfg.BaseURL,
 		tables: map[string]*table{}, paths: map[string]*table{},
 		statuses: newStatuses(cfg.StatusChoices),
-		rng:      rand.New(rand.NewPCG(uint64(cfg.Seed), 0x70726f766574)), //nolint:gosec // repeatable, not secret
+		rng:      rand.New(rand.NewPCG(uint64(cfg.Seed), 0x70726f766574)), // repeatable, not secret
 		closed:   make(chan struct{}),
 	}
 	for _, res := range schema() {

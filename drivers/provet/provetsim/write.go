@@ -182,13 +182,13 @@ func (s *Sim) parseValue(f *field, v any) (any, string) {
 		return at, ""
 	case kindRef:
 		return s.parseRef(f, text)
-	default:
-		b, err := json.Marshal(v)
-		if err != nil {
-			return nil, "Not a valid value."
-		}
-		return string(b), ""
+	case kindRaw, kindRefs, kindID, kindSelf: // lists were taken above; ids are read-only
 	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, "Not a valid value."
+	}
+	return string(b), ""
 }
 
 func scalarText(v any) (string, bool) {
