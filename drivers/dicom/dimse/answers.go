@@ -85,6 +85,14 @@ func (a *Answers) Send(identifier []byte, pending uint16) error {
 	return nil
 }
 
+// Flush writes what is collected. Only a handler that is about to wait needs it.
+func (a *Answers) Flush() error {
+	if a.failed != nil || len(*a.buf) == 0 {
+		return a.failed
+	}
+	return a.flush()
+}
+
 func (a *Answers) flush() error {
 	err := a.op.s.assoc.Write(*a.buf)
 	*a.buf = (*a.buf)[:0]

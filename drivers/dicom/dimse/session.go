@@ -279,8 +279,8 @@ func (op *operation) supported() (ok bool) {
 // reply sends a response without data set. A failed write is seen by the reader.
 func (s *session) reply(contextID byte, c *Command, status Status) error {
 	r := c.response(status.Code).withStatus(status)
-	if c.Field == nCreateRQ || c.Field == nSetRQ {
-		r.AffectedSOPInstanceUID = c.AffectedSOPInstanceUID + c.RequestedSOPInstanceUID
+	if r.AffectedSOPInstanceUID = c.AffectedSOPInstanceUID; r.AffectedSOPInstanceUID == "" {
+		r.AffectedSOPInstanceUID = c.RequestedSOPInstanceUID
 	}
 	var set [512]byte
 	s.out = s.assoc.AppendFragments(s.out[:0], contextID, true, r.AppendTo(set[:0]))
