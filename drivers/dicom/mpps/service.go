@@ -23,6 +23,9 @@ type Config struct {
 	StoreTimeout time.Duration    // of one commit; 0 means DefaultStoreTimeout
 	Log          *slog.Logger     // nil means no log
 	Now          func() time.Time // nil means time.Now
+	// Machine tells who a caller is; nil means that Peer.Tag is a Machine where
+	// the caller is known.
+	Machine func(*dimse.Peer) Machine
 	// Observe hears of every message after its answer is known, on the
 	// association's goroutine. It may be nil.
 	Observe func(Outcome)
@@ -64,6 +67,12 @@ func NewService(c Config) *Service {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Machine == nil {
+		c.Machine = func(peer *dimse.Peer) Machine {
+			machine, _ := peer.Tag.(Machine)
+			return machine
+		}
 	}
 	return &Service{config: c}
 }
@@ -147,11 +156,10 @@ func (s *Service) identify(r *Report, peer *dimse.Peer) Machine {
 	if peer.Addr.IsValid() {
 		r.Address = peer.Addr.String()
 	}
-	machine, ok := peer.Tag.(Machine)
-	if !ok || machine == nil {
-		return nil
+	machine := s.config.Machine(peer)
+	if machine != nil {
+		r.Machine = machine.MachineName()
 	}
-	r.Machine = machine.MachineName()
 	return machine
 }
 

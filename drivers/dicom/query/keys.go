@@ -31,6 +31,13 @@ type Keys struct {
 	// Scheduled Procedure Step Sequence go into its item.
 	Extra []Key
 
+	// OnlyExtra asks for nothing but Extra and the keys above that have a value.
+	// Without it the attributes are asked for that a worklist usually shows.
+	OnlyExtra bool
+	// WholeStep asks for everything in the step, with an empty Scheduled
+	// Procedure Step Sequence. Keys of the step are then not sent.
+	WholeStep bool
+
 	// Charset is the defined term in which the keys are sent; empty means
 	// ISO_IR 100 when all fit, else ISO_IR 192.
 	Charset string
@@ -122,23 +129,35 @@ func (k Keys) identifier(syntax dataset.Syntax) ([]byte, error) {
 		dataset.ScheduledProcedureStepStartTime:  k.Time,
 		dataset.ScheduledPerformingPhysicianName: k.PerformingPhysician,
 	}
-	top := slices.Clone(topKeys)
+	top, step := slices.Clone(topKeys), slices.Clone(stepKeys)
+	if k.OnlyExtra {
+		unasked := func(t dataset.Tag) bool { return values[t] == "" }
+		top, step = slices.DeleteFunc(top, unasked), slices.DeleteFunc(step, unasked)
+	}
 	for _, extra := range k.Extra {
 		values[extra.Tag] = extra.Value
-		if !slices.Contains(top, extra.Tag) && !slices.Contains(stepKeys, extra.Tag) {
-			top = append(top, extra.Tag)
+		place := &top
+		if slices.Contains(stepKeys, extra.Tag) {
+			place = &step
+		}
+		if !slices.Contains(*place, extra.Tag) {
+			*place = append(*place, extra.Tag)
 		}
 	}
 	cs := charset(k.Charset, values)
 	item, b := dataset.NewBuilder(syntax, cs), dataset.NewBuilder(syntax, cs)
 	b.Strings(dataset.SpecificCharacterSet, cs.DefinedTerm())
-	if err := put(item, cs, stepKeys, values); err != nil {
+	if err := put(item, cs, step, values); err != nil {
 		return nil, err
 	}
 	if err := put(b, cs, top, values); err != nil {
 		return nil, err
 	}
-	b.Seq(dataset.ScheduledProcedureStepSequence, item)
+	if k.WholeStep {
+		b.Seq(dataset.ScheduledProcedureStepSequence)
+	} else {
+		b.Seq(dataset.ScheduledProcedureStepSequence, item)
+	}
 	return b.Bytes()
 }
 
