@@ -1,5 +1,7 @@
 package config
 
+import "reflect"
+
 // Unlimited is the value of days_back and days_ahead that sets no limit.
 const Unlimited = -1
 
@@ -11,6 +13,7 @@ type Modality struct {
 	Addresses   Names    `toml:"addresses" comment:"IP addresses or networks it may call from; empty: any"`
 	Code        string   `toml:"code" default:"DX" comment:"DICOM modality, such as DX, CR, CT, MR, US, IO"`
 	Serves      Names    `toml:"serves" comment:"Provet modality names or ids whose orders go here"`
+	Departments Names    `toml:"departments" comment:"Provet department names or ids whose orders it may show; empty: all"`
 	Charset     string   `toml:"charset" default:"auto" comment:"auto, or a DICOM defined term such as ISO_IR 100"`
 	PatientName string   `toml:"patient_name" default:"owner^patient" oneof:"owner^patient|patient^owner|patient" comment:"what stands in the patient's name"`
 	DoneWhen    Names    `toml:"done_when" default:"mpps,images,hl7" comment:"evidence that completes an order here: mpps, images, hl7"`
@@ -36,11 +39,27 @@ type Modality struct {
 
 // TextLimits are limits in characters; 0 means DICOM's own.
 type TextLimits struct {
-	Accession   int `toml:"accession" min:"0" max:"16"`
-	PatientID   int `toml:"patient_id" min:"0" max:"64"`
-	Name        int `toml:"name" min:"0" max:"64"`
-	Description int `toml:"description" min:"0" max:"64"`
-	Comments    int `toml:"comments" min:"0" max:"10240"`
+	Accession int `toml:"accession" min:"0" max:"16"`
+	PatientID int `toml:"patient_id" min:"0" max:"64"`
+	Name      int `toml:"name" min:"0" max:"64"`
+	Owner     int `toml:"owner" min:"0" max:"64"`
+	Species   int `toml:"species" min:"0" max:"64"`
+	Breed     int `toml:"breed" min:"0" max:"64"`
+	Procedure int `toml:"procedure" min:"0" max:"64"`
+	Step      int `toml:"step" min:"0" max:"64"`
+	Comments  int `toml:"comments" min:"0" max:"10240"`
+}
+
+// Map returns the limits that are set, by their name in the file.
+func (t TextLimits) Map() map[string]int {
+	m := map[string]int{}
+	v := reflect.ValueOf(t)
+	for _, f := range fieldsOf(v.Type()) {
+		if n := int(v.Field(f.index).Int()); n > 0 {
+			m[f.name] = n
+		}
+	}
+	return m
 }
 
 // Code is a coded value (DICOM PS3.3 table 8.8-1).

@@ -1,0 +1,156 @@
+package appliance
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rayhound/rayhound/appliance/problem"
+	"github.com/rayhound/rayhound/drivers/dicom/dimse"
+	"github.com/rayhound/rayhound/drivers/dicom/mwl"
+	"github.com/rayhound/rayhound/localdb"
+)
+
+// gate decides who may associate (dicom.md 3.1): the called title must be ours
+// or the machine's alias for us, calling title and address must belong to one
+// configured machine. Who is refused is remembered as a pending machine.
+type gate struct {
+	c        *core
+	title    string
+	machines []mwl.Machine
+	lenient  map[string]bool
+	open     bool // accept_unknown
+
+	mu   sync.Mutex
+	last map[string]time.Time // when each machine was last heard
+}
+
+// caller is what the services know about a machine on an association.
+type caller struct {
+	*mwl.Machine // nil for an unknown caller that accept_unknown let in
+	lenient      bool
+}
+
+// MachineName answers mpps.Machine.
+func (c caller) MachineName() string {
+	if c.Machine == nil {
+		return ""
+	}
+	return c.Name
+}
+
+// MPPSLenient answers mpps.Machine.
+func (c caller) MPPSLenient() bool { return c.lenient }
+
+// MPPSCharset answers mpps.Machine.
+func (c caller) MPPSCharset() string {
+	if c.Machine == nil {
+		return ""
+	}
+	return c.Charset
+}
+
+// WorklistMachine answers mwl's question whose list it is.
+func (c caller) WorklistMachine() *mwl.Machine { return c.Machine }
+
+// authorize answers dimse.ServerConfig.Authorize.
+func (g *gate) authorize(ctx context.Context, in dimse.AssociateInfo) (dimse.Grant, *dimse.Reject) {
+	machine, known := mwl.Caller(g.machines, in.CallingAETitle, in.Addr.Addr())
+	if !g.called(in.CalledAETitle, machine) {
+		g.refused(ctx, in, "it asked for another AE title than ours")
+		return dimse.Grant{}, dimse.RejectCalledAETitle
+	}
+	if !known {
+		if g.open {
+			return dimse.Grant{Tag: caller{}, Key: "", MaxAssociations: 4}, nil
+		}
+		reason := "no machine has this AE title"
+		if _, elsewhere := mwl.Caller(g.anywhere(), in.CallingAETitle, in.Addr.Addr()); elsewhere {
+			reason = "the AE title is known, but not from this address"
+		}
+		g.refused(ctx, in, reason)
+		return dimse.Grant{}, dimse.RejectCallingAETitle
+	}
+	g.heard(machine.Name)
+	return dimse.Grant{
+		Tag: caller{machine, g.lenient[machine.Name]}, Key: machine.Name, MaxAssociations: 16,
+		PreferImplicit: machine.TransferSyntax == "implicit",
+	}, nil
+}
+
+// called reports whether title is a name of ours for that machine.
+func (g *gate) called(title string, m *mwl.Machine) bool {
+	if strings.EqualFold(title, g.title) {
+		return true
+	}
+	if m == nil {
+		return false
+	}
+	for _, a := range m.CalledAliases {
+		if strings.EqualFold(title, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// anywhere returns the machines without their addresses.
+func (g *gate) anywhere() []mwl.Machine {
+	list := make([]mwl.Machine, len(g.machines))
+	for i, m := range g.machines {
+		m.Addresses = nil
+		list[i] = m
+	}
+	return list
+}
+
+// heard notes that a machine called, and takes the warnings about it down.
+func (g *gate) heard(name string) {
+	g.mu.Lock()
+	_, before := g.last[name]
+	if g.last == nil {
+		g.last = map[string]time.Time{}
+	}
+	g.last[name] = g.c.now()
+	g.mu.Unlock()
+	if !before {
+		g.c.board.ClearCode(problem.MachineNone)
+	}
+}
+
+// lastHeard returns when a machine called last.
+func (g *gate) lastHeard(name string) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last[name]
+}
+
+// refused remembers a caller that was refused. It is written aside, because a
+// caller must never wait for our disk; a flood is cut by the server before it
+// comes here.
+func (g *gate) refused(ctx context.Context, in dimse.AssociateInfo, reason string) {
+	ctx = context.WithoutCancel(ctx)
+	p := localdb.Pending{
+		CallingAETitle: in.CallingAETitle, CalledAETitle: in.CalledAETitle, Address: addressOf(in.Addr), Reason: reason, At: g.c.now(),
+	}
+	if err := g.c.db.Write(ctx, func(tx *localdb.Tx) error { return tx.NotePending(ctx, p) }); err != nil {
+		g.c.log.LogAttrs(ctx, levelOf(err), "remembering a pending machine failed", errAttr(err))
+	}
+	g.c.board.Raise(problem.MachineUnknown, p.CallingAETitle+"@"+p.Address, problem.Args{
+		"ae_title": printable(p.CallingAETitle), "address": p.Address, "called": printable(p.CalledAETitle), "reason": reason, "count": "at least 1",
+	})
+}
+
+func addressOf(a netip.AddrPort) string { return a.Addr().Unmap().String() }
+
+// printable makes a title that anybody may have sent fit for people.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, s)
+}

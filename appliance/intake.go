@@ -1,0 +1,277 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rayhound/rayhound/appliance/order"
+	"github.com/rayhound/rayhound/appliance/problem"
+	"github.com/rayhound/rayhound/drivers/provet"
+	"github.com/rayhound/rayhound/localdb"
+)
+
+// Keys of the state table.
+const (
+	keyCursor   = "provet.cursor"   // time of the newest change a poll has seen
+	keyBaseline = "provet.baseline" // when the first sweep set the starting point
+)
+
+const (
+	// pollOverlap is how far a poll reaches behind the last one: clocks differ,
+	// and a row may become visible after its time of change.
+	pollOverlap = 5 * time.Minute
+	// hintsPerCommit bounds how long one transaction holds the writer.
+	hintsPerCommit = 200
+)
+
+// Signal stores a hint to look at an order; it returns after the commit, so a
+// webhook may be acknowledged then.
+func (c *core) Signal(ctx context.Context, provetID, reason string) error {
+	if err := c.db.DiskLow(ctx); err != nil {
+		return err
+	}
+	return c.commit(ctx, func(b *batch) error { return b.hint(provetID, reason) })
+}
+
+// hint adds a hint to the batch.
+func (b *batch) hint(provetID, reason string) error {
+	b.hints = true
+	return b.tx.AddHint(b.ctx, provetID, reason, b.now)
+}
+
+// poll asks Provet at every interval for orders that changed, until ctx ends.
+// The first poll sets the starting point: history is not replayed, only orders
+// that are open are taken.
+func (c *core) poll(ctx context.Context, every, baseline time.Duration, now chan struct{}) error {
+	failures := 0
+	for {
+		err := c.pollOnce(ctx, baseline)
+		wait := every
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			c.practiceFailed(err)
+			c.log.LogAttrs(ctx, levelOf(err), "polling failed", errAttr(err))
+			wait = min(every, delay(failures))
+			failures++
+		} else {
+			failures = 0
+			c.practiceWorks()
+		}
+		if err := sleepOr(ctx, wait, now); err != nil {
+			return err
+		}
+	}
+}
+
+// pollOnce turns the changes since the cursor into hints. The cursor moves in
+// the transaction of the last hint, so a crash repeats and never skips.
+func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
+	if err := c.db.DiskLow(ctx); err != nil {
+		return err
+	}
+	var cursor time.Time
+	var known bool
+	err := c.db.Read(ctx, func(s *localdb.Snapshot) error {
+		v, ok, err := s.State(ctx, keyCursor)
+		if err != nil || !ok {
+			return err
+		}
+		known = true
+		cursor, err = time.Parse(time.RFC3339Nano, v)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("appliance: reading the cursor: %w", err)
+	}
+	started := c.now()
+	since, reason := cursor.Add(-pollOverlap), "poll"
+	if !known {
+		since, reason = started.Add(-baseline), "baseline"
+	}
+	newest := cursor
+	var rows []provet.Row
+	err = c.practice.Changed(ctx, since, func(r provet.Row) error {
+		if r.Modified.After(newest) {
+			newest = r.Modified
+		}
+		if known && c.recent.seen(r) {
+			return nil
+		}
+		if !known && (r.Finished || r.Withdrawn || !r.InScope) {
+			return nil
+		}
+		rows = append(rows, r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if newest.IsZero() {
+		newest = started
+	}
+	return c.takeRows(ctx, rows, reason, newest, known)
+}
+
+// takeRows stores the hints of a poll in portions, and the cursor with the last.
+func (c *core) takeRows(ctx context.Context, rows []provet.Row, reason string, newest time.Time, known bool) error {
+	for first := true; first || len(rows) > 0; first = false {
+		part := rows[:min(len(rows), hintsPerCommit)]
+		rows = rows[len(part):]
+		if len(part) == 0 && known && c.recent.cursor().Equal(newest) {
+			return nil // nothing new since the last poll: no commit for nothing
+		}
+		err := c.commit(ctx, func(b *batch) error {
+			for _, r := range part {
+				if err := b.hint(r.ID, reason); err != nil {
+					return err
+				}
+			}
+			if len(rows) > 0 {
+				return nil
+			}
+			if !known {
+				if err := b.tx.SetState(b.ctx, keyBaseline, b.now.UTC().Format(time.RFC3339Nano)); err != nil {
+					return err
+				}
+			}
+			return b.tx.SetState(b.ctx, keyCursor, newest.UTC().Format(time.RFC3339Nano))
+		})
+		if err != nil {
+			return err
+		}
+		for _, r := range part {
+			c.recent.add(r)
+		}
+	}
+	c.recent.set(newest)
+	return nil
+}
+
+// sweep puts a hint for every open order at every interval: it finds deletions
+// and what no signal told.
+func (c *core) sweep(ctx context.Context, every time.Duration) error {
+	for {
+		if err := sleepOr(ctx, every, nil); err != nil {
+			return err
+		}
+		if err := c.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, levelOf(err), "sweep failed", errAttr(err))
+		}
+	}
+}
+
+func (c *core) sweepOnce(ctx context.Context) error {
+	var ids []string
+	err := c.db.Read(ctx, func(s *localdb.Snapshot) error {
+		open, err := s.OpenOrders(ctx)
+		for _, o := range open {
+			if o.ProvetID != "" {
+				ids = append(ids, o.ProvetID)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for len(ids) > 0 {
+		part := ids[:min(len(ids), hintsPerCommit)]
+		ids = ids[len(part):]
+		err := c.commit(ctx, func(b *batch) error {
+			for _, id := range part {
+				if err := b.hint(id, "sweep"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// practiceFailed shows on the board why Provet could not be used.
+func (c *core) practiceFailed(err error) {
+	if p := practiceProblem(err); p != nil {
+		c.board.Raise(p.Code, destProvet, p.Args)
+	}
+}
+
+// practiceProblem returns the problem that an error of the practice system is.
+func practiceProblem(err error) *problem.Error {
+	var pe *provet.Error
+	if errors.As(err, &pe) {
+		return pe.Problem()
+	}
+	return problem.Of(err)
+}
+
+// practiceWorks takes down what says that Provet cannot be used.
+func (c *core) practiceWorks() {
+	for _, code := range []problem.Code{
+		problem.ProvetAuth, problem.ProvetUnreachable, problem.ProvetBaseURL,
+		problem.ProvetAnswer, problem.ProvetLimit, problem.ProvetUnconfigured,
+	} {
+		c.board.Clear(code, destProvet)
+	}
+}
+
+// recentRows remembers the rows of the last polls by id and time of change.
+type recentRows struct {
+	mu     sync.Mutex
+	rows   map[string]recentRow
+	newest time.Time
+}
+
+type recentRow struct {
+	modified time.Time
+	status   string
+}
+
+// maxRecent bounds the memory; when it is reached everything is forgotten,
+// which costs one reading of each row.
+const maxRecent = 20_000
+
+func (r *recentRows) seen(row provet.Row) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, ok := r.rows[row.ID]
+	return ok && !row.Modified.IsZero() && old.modified.Equal(row.Modified) && old.status == row.Status
+}
+
+func (r *recentRows) add(row provet.Row) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rows == nil || len(r.rows) >= maxRecent {
+		r.rows = map[string]recentRow{}
+	}
+	r.rows[row.ID] = recentRow{row.Modified, row.Status}
+}
+
+func (r *recentRows) cursor() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.newest
+}
+
+func (r *recentRows) set(newest time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newest = newest
+}
+
+// openOrders returns every open order, for the start.
+func (c *core) openOrders(ctx context.Context) (open []*order.Order, err error) {
+	err = c.db.Read(ctx, func(s *localdb.Snapshot) error {
+		open, err = s.OpenOrders(ctx)
+		return err
+	})
+	return open, err
+}

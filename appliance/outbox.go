@@ -1,0 +1,215 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/rayhound/rayhound/appliance/order"
+	"github.com/rayhound/rayhound/appliance/problem"
+	"github.com/rayhound/rayhound/drivers/provet"
+	"github.com/rayhound/rayhound/localdb"
+)
+
+const (
+	// leaseFor is longer than the longest send, its time-out included.
+	leaseFor = 5 * time.Minute
+	// outboxNet is the poll that catches a wake-up that was lost.
+	outboxNet = 15 * time.Second
+)
+
+// deliver sends what we owe Provet Cloud until ctx ends: one entry at a time,
+// entries of one order in their order.
+func (c *core) deliver(ctx context.Context) error {
+	err := c.db.Write(ctx, func(tx *localdb.Tx) error {
+		_, err := tx.ReleaseLeases(ctx) // what was in flight when we stopped is sent again
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("appliance: releasing leases: %w", err)
+	}
+	for {
+		sent, err := c.deliverOne(ctx)
+		if err != nil {
+			return err
+		}
+		if sent {
+			continue
+		}
+		var next time.Time
+		if err := c.db.Read(ctx, func(s *localdb.Snapshot) error {
+			var err error
+			next, _, err = s.NextOutboxAt(ctx, destProvet, c.now())
+			return err
+		}); err != nil {
+			return err
+		}
+		wait := outboxNet
+		if !next.IsZero() {
+			wait = min(wait, max(10*time.Millisecond, next.Sub(c.now())))
+		}
+		if err := sleepOr(ctx, wait, c.wakeProvet); err != nil {
+			return err
+		}
+	}
+}
+
+// deliverOne leases one entry, sends it and stores the outcome. It reports
+// whether there was one.
+func (c *core) deliverOne(ctx context.Context) (bool, error) {
+	// A look without a transaction first: mostly there is nothing, and a lease costs a commit.
+	var due bool
+	err := c.db.Read(ctx, func(s *localdb.Snapshot) error {
+		at, ok, err := s.NextOutboxAt(ctx, destProvet, c.now())
+		due = ok && !at.After(c.now())
+		return err
+	})
+	if err != nil || !due {
+		return false, err
+	}
+	var e *localdb.OutboxEntry
+	var provetID string
+	err = c.db.Write(ctx, func(tx *localdb.Tx) error {
+		if _, err := tx.ExpireLeases(ctx, c.now()); err != nil {
+			return err
+		}
+		var err error
+		if e, err = tx.Lease(ctx, destProvet, c.now(), c.now().Add(leaseFor)); err != nil || e == nil {
+			return err
+		}
+		o, err := tx.OrderByID(ctx, e.OrderID)
+		if err == nil {
+			provetID = o.ProvetID
+		}
+		return err
+	})
+	if err != nil || e == nil {
+		return false, err
+	}
+	var r statusReport
+	if err := json.Unmarshal(e.Payload, &r); err != nil {
+		return true, c.settleEntry(ctx, e, provetID, 0, provet.StatusResult{}, &provet.Error{Op: "report", Class: provet.Permanent, Detail: "unreadable entry", Err: err})
+	}
+	start := c.now()
+	res, sendErr := c.practice.SetStatus(ctx, provetID, r.State)
+	if ctx.Err() != nil {
+		return false, ctx.Err() // outcome unknown: the lease is released at the next start
+	}
+	return true, c.settleEntry(ctx, e, provetID, c.now().Sub(start), res, sendErr)
+}
+
+// settleEntry stores what became of an entry that was sent.
+func (c *core) settleEntry(ctx context.Context, e *localdb.OutboxEntry, provetID string, took time.Duration, res provet.StatusResult, sendErr error) error {
+	outcome := "done"
+	err := c.commit(ctx, func(b *batch) error {
+		a := localdb.Attempt{At: b.now, Duration: took, Outcome: "accepted"}
+		o, err := b.tx.OrderByID(b.ctx, e.OrderID)
+		if err != nil {
+			return err
+		}
+		if sendErr == nil {
+			text := "Provet Cloud has it: " + res.To
+			if !res.Changed {
+				text = "Provet Cloud had it already: " + res.To
+			}
+			a.Text = text
+			if _, err := b.tx.Finish(b.ctx, e.ID, e.LeaseToken, a, b.now); err != nil {
+				return err
+			}
+			if err := b.tx.Hold(b.ctx, destProvet, time.Time{}, 0); err != nil {
+				return err
+			}
+			o.UpstreamStatus = res.To
+			if err := b.tx.UpdateOrder(b.ctx, o); err != nil {
+				return err
+			}
+			b.after = append(b.after, func() { c.board.Clear(problem.ReportRefused, o.AccessionNumber) })
+			return b.say(o, "reported", destProvet, "", text)
+		}
+		outcome, err = b.failed(e, o, a, sendErr)
+		return err
+	})
+	c.metrics.Attempted(destProvet, outcome)
+	if sendErr == nil {
+		c.metrics.Delivered(destProvet, c.now().Sub(e.CreatedAt))
+		c.practiceWorks()
+	} else {
+		c.practiceFailed(sendErr)
+	}
+	return err
+}
+
+// failed decides what follows from an error: the driver has classed it, its
+// text is never read (localdb.md 10.4).
+func (b *batch) failed(e *localdb.OutboxEntry, o *order.Order, a localdb.Attempt, sendErr error) (outcome string, err error) {
+	if errors.Is(sendErr, provet.ErrGone) {
+		a.Outcome, a.Text = "gone", "there is no such order in Provet Cloud"
+		if _, err := b.tx.Abandon(b.ctx, e.ID, e.LeaseToken, a, b.now); err != nil {
+			return "", err
+		}
+		return "dropped", b.hint(o.ProvetID, "report")
+	}
+	class, code, retryAfter := provet.Transient, problem.ProvetUnreachable, time.Duration(0)
+	var pe *provet.Error
+	if errors.As(sendErr, &pe) {
+		class, retryAfter = pe.Class, pe.RetryAfter
+		code = pe.Problem().Code
+		a.Text = pe.Detail
+	}
+	if errors.Is(sendErr, provet.ErrUnmapped) {
+		class, code = provet.Permanent, problem.ProvetStatus
+	}
+	a.Outcome, a.Code = class.String(), string(code)
+	wait := delay(e.Attempts - 1)
+	switch class {
+	case provet.Permanent:
+		return "parked", b.park(e, o, a)
+	case provet.Auth, provet.Permission, provet.Destination, provet.RateLimited:
+		// A fact about Provet, not about this entry: everything waits, one probe at a time.
+		wait = max(wait, retryAfter)
+		if err := b.tx.Hold(b.ctx, destProvet, b.now.Add(wait), e.Attempts); err != nil {
+			return "", err
+		}
+	case provet.Transient, provet.Protocol:
+		wait = max(wait, retryAfter)
+	}
+	if b.now.Add(wait).After(e.GiveUpAt) {
+		return "parked", b.park(e, o, a)
+	}
+	_, err = b.tx.Retry(b.ctx, e.ID, e.LeaseToken, a, b.now.Add(wait))
+	return "retry", err
+}
+
+// park keeps an entry for a person and says so on the order.
+func (b *batch) park(e *localdb.OutboxEntry, o *order.Order, a localdb.Attempt) error {
+	if _, err := b.tx.Park(b.ctx, e.ID, e.LeaseToken, a); err != nil {
+		return err
+	}
+	reason := a.Text
+	if reason == "" {
+		reason = a.Outcome
+	}
+	b.after = append(b.after, func() {
+		b.c.board.Raise(problem.ReportRefused, o.AccessionNumber, problem.Args{"accession": o.AccessionNumber, "reason": reason})
+	})
+	return b.say(o, "parked", destProvet, problem.ReportRefused, "Provet Cloud refused the report: "+reason)
+}
+
+// delay is the wait before try n+2 after n+1 failures: 5 s, doubled each time,
+// 15 min at most, with jitter.
+func delay(n int) time.Duration {
+	curve := backoff.NewExponentialBackOff()
+	curve.InitialInterval = 5 * time.Second
+	curve.Multiplier = 2
+	curve.MaxInterval = 15 * time.Minute
+	curve.RandomizationFactor = 0.2
+	d := curve.NextBackOff()
+	for range min(max(n, 0), 12) {
+		d = curve.NextBackOff()
+	}
+	return d
+}
