@@ -34,7 +34,8 @@ func Clean(s string, vr VR) string {
 			space = false
 		case lines && r == '\t':
 			b.WriteByte('\t')
-		case bad, r == utf8.RuneError, unicode.IsControl(r), r == '\u2028', r == '\u2029', r == '\ufeff':
+		case hidden(r):
+		case bad, r == utf8.RuneError, unicode.IsControl(r), r == '\u2028', r == '\u2029':
 			space = true
 		default:
 			if space {
@@ -61,6 +62,16 @@ func needsCleaning(s string) bool {
 		if c := s[i]; c < ' ' || c >= 0x7F || c == '\\' {
 			return true
 		}
+	}
+	return false
+}
+
+// hidden reports whether r only changes how its neighbours are shown: directions
+// and zero widths, which a console cannot show and which can disguise a name.
+func hidden(r rune) bool {
+	switch {
+	case r == '\u200b', r == '\u200e', r == '\u200f', r == '\u2060', r == '\ufeff', r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+		return true
 	}
 	return false
 }

@@ -56,7 +56,7 @@ type index struct {
 	byKeyword map[string]*entry
 }
 
-//nolint:gochecknoglobals // built once, on first use, and never written again
+// names is built once, on first use, and never written again.
 var names = sync.OnceValue(func() index {
 	x := index{make(map[Tag]*entry, len(named)), make(map[string]*entry, len(named))}
 	for i := range named {
@@ -68,8 +68,6 @@ var names = sync.OnceValue(func() index {
 
 // learned remembers answers of TagByKeyword that needed a walk through the
 // library's dictionary. Only standard keywords enter, so it is bounded by it.
-//
-//nolint:gochecknoglobals // a cache of constants
 var learned sync.Map // string to Tag
 
 // find asks the library. Group lengths and private tags are answered before.

@@ -16,8 +16,6 @@ type escape struct {
 }
 
 // escapes lists the longer sequences first.
-//
-//nolint:gochecknoglobals // a constant table
 var escapes = [...]escape{
 	{"$)C", code149, true},
 	{"$)A", code58, true},

@@ -67,8 +67,7 @@ func parse(b []byte, s Syntax, lim Limits, sc scope) (*Set, error) {
 		return nil, &LimitError{What: "bytes", Limit: lim.MaxBytes, Offset: lim.MaxBytes}
 	}
 	set := &Set{Stats: &Stats{}}
-	var room [48]Element
-	w := walker{b: b, lim: lim, stats: set.Stats, left: lim.MaxElements, stack: room[:0], scope: sc}
+	w := walker{b: b, lim: lim, stats: set.Stats, left: lim.MaxElements, stack: make([]Element, 0, min(48, len(b)/8)), scope: sc, root: set}
 	end, err := w.set(set, 0, len(b), s == ImplicitLE, false, 0)
 	if err != nil {
 		return nil, err
@@ -84,6 +83,7 @@ type walker struct {
 	stats *Stats
 	left  int // elements and items that may still come
 	scope scope
+	root  *Set
 
 	// stack holds the elements of the sets that are being read, so that each
 	// finished set costs one allocation of the right size.
@@ -184,6 +184,10 @@ func (w *walker) push(e Element) {
 
 // close moves the elements of a finished set from the stack into it.
 func (w *walker) close(s *Set, base int) {
+	if s == w.root { // the last one keeps the stack
+		s.Elements = w.stack[:len(w.stack):len(w.stack)]
+		return
+	}
 	if n := len(w.stack) - base; n > 0 {
 		s.Elements = make([]Element, n)
 		copy(s.Elements, w.stack[base:])

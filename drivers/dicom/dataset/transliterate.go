@@ -9,8 +9,6 @@ import (
 
 // letters are the Latin letters and signs that do not decompose into a base
 // letter and marks, or whose usual replacement is more than the base letter.
-//
-//nolint:gochecknoglobals // a constant table
 var letters = map[rune]string{
 	'ä': "ae", 'ö': "oe", 'ü': "ue", 'Ä': "Ae", 'Ö': "Oe", 'Ü': "Ue",
 	'ß': "ss", 'ẞ': "SS", 'æ': "ae", 'Æ': "Ae", 'œ': "oe", 'Œ': "Oe",
@@ -32,8 +30,6 @@ var letters = map[rune]string{
 // otherScripts writes Cyrillic and Greek letters in Latin ones, so that a name
 // does not vanish from a machine that knows Latin letters only. Lower case; an
 // upper-case letter is derived.
-//
-//nolint:gochecknoglobals // a constant table
 var otherScripts = map[rune]string{
 	'а': "a", 'б': "b", 'в': "v", 'г': "g", 'д': "d", 'е': "e", 'ё': "e", 'ж': "zh", 'з': "z", 'и': "i",
 	'й': "i", 'к': "k", 'л': "l", 'м': "m", 'н': "n", 'о': "o", 'п': "p", 'р': "r", 'с': "s", 'т': "t",

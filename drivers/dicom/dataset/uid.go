@@ -9,7 +9,7 @@ import (
 // number (PS3.5 B.2). It has at most 44 characters.
 func NewUID() string {
 	var b [16]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails: crypto/rand ends the program instead
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
 	return "2.25." + new(big.Int).SetBytes(b[:]).String()
 }
 

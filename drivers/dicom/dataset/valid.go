@@ -1,6 +1,10 @@
 package dataset
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // unfit returns the reason why s is no value of a VR in the default repertoire,
 // "" when it is one. Matching keys are values too.
@@ -33,17 +37,17 @@ func valid(s string, vr VR) bool {
 		return validCS(s)
 	case DA:
 		k, err := ParseDateKey(s)
-		return err == nil && !k.Reversed()
+		return err == nil && !k.Reversed() && only(s, "0123456789-") // the old form is read, not written
 	case TM:
 		_, err := ParseTimeKey(s)
-		return err == nil
+		return err == nil && only(s, "0123456789.-")
 	case DT:
-		return only(s, "0123456789+-.")
+		return validDT(s)
 	case DS:
 		return validDS(s)
 	case IS:
-		return len(strings.TrimLeft(s, "+-")) > 0 && len(s)-len(strings.TrimLeft(s, "+-")) <= 1 &&
-			only(strings.TrimLeft(s, "+-"), "0123456789")
+		_, err := strconv.ParseInt(s, 10, 32)
+		return err == nil
 	case UI:
 		return ValidUID(s)
 	}
@@ -52,6 +56,27 @@ func valid(s string, vr VR) bool {
 
 // validCS allows the wildcards of matching keys too.
 func validCS(s string) bool { return only(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _*?") }
+
+// validDT checks a date time or a range of them. A "-" may begin an offset or
+// separate the ends, so both readings are tried.
+func validDT(s string) bool {
+	if s == "-" {
+		return true
+	}
+	one := func(s string) bool {
+		_, err := ParseDateTime(s, time.UTC)
+		return err == nil
+	}
+	if one(s) {
+		return true
+	}
+	for i := range len(s) {
+		if s[i] == '-' && (i == 0 || one(s[:i])) && (i == len(s)-1 || one(s[i+1:])) {
+			return true
+		}
+	}
+	return false
+}
 
 // validDS checks a fixed or floating point number: "-12.5E3".
 func validDS(s string) bool {
