@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -33,6 +34,9 @@ type Client struct {
 // names the command for the service's audit line.
 func Dial(address, dir, command string) (*Client, error) {
 	token, err := ReadToken(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.New(problem.ServiceStopped, problem.Args{"address": address}, err)
+	}
 	if err != nil {
 		return nil, err
 	}
