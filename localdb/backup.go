@@ -51,21 +51,24 @@ func (db *DB) Backup(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	select {
-	case <-db.closing:
-		return Info{}, ErrClosed
-	default:
-	}
 	return db.makeBackup(ctx, Nightly, v)
 }
 
 func (db *DB) makeBackup(ctx context.Context, kind string, version int64) (Info, error) {
 	db.backup.Lock()
 	defer db.backup.Unlock()
+	select {
+	case <-db.closing:
+		return Info{}, ErrClosed
+	default:
+	}
 	if err := os.MkdirAll(db.cfg.BackupDir, 0o700); err != nil {
 		return Info{}, fmt.Errorf("localdb: make the backup folder: %w", err)
 	}
 	removeLeftovers(db.cfg.BackupDir)
+	if err := db.roomForBackup(); err != nil {
+		return Info{}, err
+	}
 	info := Info{Kind: kind, CreatedAt: db.cfg.Now(), Version: db.cfg.Version, SchemaVersion: version}
 	base := filepath.Join(db.cfg.BackupDir, backupName(info))
 	for n := 2; ; n++ { // two in one second, or the hour that comes twice
@@ -83,6 +86,20 @@ func (db *DB) makeBackup(ctx context.Context, kind string, version int64) (Info,
 		db.cfg.Log.Warn("old backups were not removed", "error", err)
 	}
 	return info, nil
+}
+
+// roomForBackup returns RH-502 when a backup could use up the reserve: it needs
+// room for a copy and for the packed copy.
+func (db *DB) roomForBackup() error {
+	free, err := db.cfg.FreeSpace(db.cfg.BackupDir)
+	if err != nil {
+		return fmt.Errorf("localdb: ask for the free space: %w", err)
+	}
+	size := fileSize(db.cfg.Path) + fileSize(db.cfg.Path+"-wal")
+	if free < db.cfg.Reserve+uint64(size)*3/2 { //nolint:gosec // a size is not negative
+		return db.diskProblem(errors.New("localdb: no room for a backup"))
+	}
+	return nil
 }
 
 func backupName(i Info) string {

@@ -12,6 +12,11 @@ import (
 // are constants but for a few combinations of filters.
 const maxStatements = 400
 
+// connectionPragmas are what dsn.go has no words for: sorting and statement
+// journals stay in memory, because a temporary file would hold names outside
+// the data folder; and a cache of 16 MB.
+var connectionPragmas = []string{"PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-16000"}
+
 // conn is one connection and its prepared statements. It is used by one
 // goroutine at a time.
 type conn struct {
@@ -24,6 +29,11 @@ func newConn(ctx context.Context, pool *sql.DB) (*conn, error) {
 	c, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("localdb: open a connection: %w", err)
+	}
+	for _, q := range connectionPragmas {
+		if _, err := c.ExecContext(ctx, q); err != nil {
+			return nil, errors.Join(fmt.Errorf("localdb: %s: %w", q, err), c.Close())
+		}
 	}
 	return &conn{pool: pool, c: c, stmts: map[string]*sql.Stmt{}}, nil
 }

@@ -106,7 +106,10 @@ func Open(ctx context.Context, cfg Config) (_ *DB, err error) {
 	if err := finishRestore(cfg.Path); err != nil {
 		return nil, err
 	}
-	return db, db.open(ctx)
+	if err := db.open(ctx); err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 func (db *DB) open(ctx context.Context) (err error) {

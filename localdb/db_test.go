@@ -7,8 +7,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/rayhound/rayhound/appliance/problem"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func openTest(t *testing.T, path string) *DB {
 	t.Helper()
@@ -223,6 +227,9 @@ func TestDiskLow(t *testing.T) {
 	p := problem.Of(db.DiskLow(t.Context()))
 	if p == nil || p.Code != problem.DiskLow || p.Args["free"] != "150 MB" {
 		t.Errorf("got %v", p)
+	}
+	if _, err := db.Backup(t.Context()); problem.Of(err) == nil {
+		t.Errorf("a backup used the reserve: %v", err)
 	}
 }
 

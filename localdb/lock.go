@@ -28,6 +28,10 @@ func OpenLock(dir string) (*Lock, error) {
 		_ = f.Close() // nothing was written
 		return nil, problem.New(problem.DataLocked, problem.Args{"path": dir}, err)
 	}
+	if err := sameOwner(path, dir); err != nil {
+		_ = f.Close() // nothing was written
+		return nil, problem.New(problem.FileUnusable, problem.Args{"path": path, "reason": "it cannot be given to the service"}, err)
+	}
 	return &Lock{f}, nil
 }
 

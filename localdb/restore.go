@@ -116,6 +116,9 @@ func restoreOne(ctx context.Context, cfg RestoreConfig, file string) (RestoreRes
 	if err := os.MkdirAll(res.Aside, 0o700); err != nil {
 		return res, err
 	}
+	if err := errors.Join(sameOwner(fresh, filepath.Dir(cfg.Path)), sameOwner(res.Aside, filepath.Dir(cfg.Path))); err != nil {
+		return res, errors.Join(err, removeDB(fresh))
+	}
 	if cfg.ConfigFile != "" {
 		if err := restoreConfigFile(ctx, cfg, file, res.Aside); err != nil {
 			return res, errors.Join(err, removeDB(fresh))
@@ -238,12 +241,22 @@ func restoreConfigFile(ctx context.Context, cfg RestoreConfig, file, aside strin
 	}
 	old, err := os.ReadFile(cfg.ConfigFile)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(aside, filepath.Base(cfg.ConfigFile)), old, 0o600)
+		kept := filepath.Join(aside, filepath.Base(cfg.ConfigFile))
+		err = errors.Join(os.WriteFile(kept, old, 0o600), sameOwner(kept, aside), sameAccess(tmp, cfg.ConfigFile))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return os.Rename(tmp, cfg.ConfigFile)
+}
+
+// sameAccess gives a file the owner and the mode of another.
+func sameAccess(path, like string) error {
+	fi, err := os.Stat(like)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Chmod(path, fi.Mode().Perm()), sameOwner(path, like))
 }
 
 // The files of a restore beside the database.

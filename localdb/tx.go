@@ -33,10 +33,7 @@ type Tx struct{ *Snapshot }
 // A full disk or a failing one is reported as RH-502, a damaged file as RH-503.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) (err error) {
 	select {
-	case c, ok := <-db.writer:
-		if !ok {
-			return ErrClosed
-		}
+	case c := <-db.writer:
 		defer func() { db.writer <- c }()
 		return db.classify(write(ctx, c, fn))
 	case <-ctx.Done():

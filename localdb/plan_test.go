@@ -1,0 +1,57 @@
+package localdb
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The hot statements use the partial indexes: their cost does not grow with
+// history. SCAN of a whole table, or a sort, is the regression to find.
+func TestPlans(t *testing.T) {
+	db := openTest(t, filepath.Join(t.TempDir(), "rayhound.db"))
+	c := <-db.readers
+	defer func() { db.readers <- c }()
+	for name, q := range map[string]string{
+		"lease":        lease,
+		"open orders":  `SELECT ` + orderColumns + ` FROM orders o INDEXED BY orders_open WHERE o.` + openStates + ` ORDER BY o.id`,
+		"by accession": `SELECT ` + orderColumns + ` FROM orders o WHERE o.accession_number = ?`,
+		"by step":      `SELECT ` + orderColumns + ` FROM orders o WHERE o.id = (SELECT order_id FROM step WHERE sps_id = ?)`,
+		"by foreign":   `SELECT ` + orderColumns + ` FROM orders o WHERE o.id IN (SELECT order_id FROM step WHERE foreign_study_uid = ?)`,
+		"due hint":     `SELECT ` + hintColumns + ` FROM hint WHERE due_at <= ? ORDER BY due_at, seq LIMIT ?`,
+		"unsent":       `SELECT 1 FROM outbox e WHERE e.` + unsent + ` AND e.dest = ?`,
+		"purge":        closedOrders,
+		"arrivals":     `SELECT ` + arrivalColumns + ` FROM arrival WHERE state = 'open' ORDER BY id DESC LIMIT ?`,
+		"foreign key":  `UPDATE performed_ref SET order_id = NULL WHERE order_id = ?`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			rows, err := c.c.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+regexp.MustCompile(`\?\d*`).ReplaceAllString(q, "1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rows.Close() //nolint:errcheck // rows.Err tells
+			var plan []string
+			for rows.Next() {
+				var id, parent, unused int
+				var detail string
+				if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+					t.Fatal(err)
+				}
+				plan = append(plan, detail)
+			}
+			if err := rows.Err(); err != nil {
+				t.Fatal(err)
+			}
+			whole := regexp.MustCompile(`^SCAN (\w+)( USING INDEX (\w+))?$`)
+			for _, step := range plan {
+				if m := whole.FindStringSubmatch(step); m != nil && m[3] != "orders_open" && m[3] != "arrival_open" {
+					t.Errorf("%s, in\n%s", step, strings.Join(plan, "\n"))
+				}
+				if strings.Contains(step, "TEMP B-TREE") {
+					t.Errorf("sorts, in\n%s", strings.Join(plan, "\n"))
+				}
+			}
+		})
+	}
+}
