@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	readAttempts = 3 // tries of a read inside one call
+	readAttempts = 3 // tries of a read inside one call, by default
 	firstBackoff = 200 * time.Millisecond
 	maxShortWait = 2 * time.Second // a Retry-After up to this is waited for inside a read
 	defaultRetry = 10 * time.Second
@@ -32,8 +32,7 @@ type call struct {
 	query  url.Values
 	flag   string // valueless query flag, such as expose_patients
 	body   []byte
-	weight int  // of the budget; 0: 1
-	once   bool // do not repeat a read
+	weight int // of the budget; 0: 1
 }
 
 func (k *call) kind() string {
@@ -73,8 +72,8 @@ func (c *Client) do(ctx context.Context, k *call) (any, error) {
 	if k.id != "" && !validID(k.id) {
 		return nil, &Error{Op: k.op, Resource: k.res, Class: Permanent, Detail: "the id is not one of Provet Cloud"}
 	}
-	attempts := readAttempts
-	if k.method == http.MethodPatch || k.once {
+	attempts := c.cfg.Attempts
+	if k.method == http.MethodPatch {
 		attempts = 1
 	}
 	backoff := firstBackoff

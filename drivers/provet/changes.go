@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -20,8 +19,7 @@ type Row struct {
 }
 
 const (
-	maxPages  = 2000 // of one list
-	maxPasses = 4    // over a list whose rows move while it is read
+	maxPasses = 4 // over a list whose rows move while it is read
 	// maxBlindPages is how long a list may be that is read whole for every poll.
 	maxBlindPages = 20
 	fullEvery     = 30 * time.Minute // whole lists where changes cannot be asked for
@@ -41,9 +39,11 @@ const (
 // pollState is what Changed has learned about the tenant.
 type pollState struct {
 	mode   pollMode
+	field  string    // Provet's name of modified, as seen in rows
 	since  time.Time // when the mode was chosen
 	lastID int64     // highest id seen in mode byID
 	fullAt time.Time // last whole list in the modes without modified
+	order  orderTrust
 }
 
 // Changed calls fn for every worklist row that was modified at or after since
@@ -69,6 +69,10 @@ func (c *Client) Changed(ctx context.Context, since time.Time, fn func(Row) erro
 	seen := &seenRows{fn: fn, at: map[string]time.Time{}}
 	for {
 		err := c.changedBy(ctx, &st, since, seen)
+		if errors.Is(err, errDeep) && st.mode < byID {
+			whole := pollState{mode: byID}
+			err = c.changedByID(ctx, &whole, since, seen)
+		}
 		var e *Error
 		if errors.As(err, &e) && e.HTTPStatus == http.StatusBadRequest && st.mode < byPage {
 			st = pollState{mode: st.mode + 1, since: now}
@@ -94,6 +98,30 @@ func (c *Client) changedBy(ctx context.Context, st *pollState, since time.Time, 
 		return c.everyPage(ctx, since, seen)
 	}
 	return nil
+}
+
+// orderTrust says whether the order asked for is the order served.
+type orderTrust uint8
+
+const (
+	orderUntested orderTrust = iota
+	orderKept
+	orderIgnored
+)
+
+// testOrder asks for one row in the opposite order. Rows that merely look sorted
+// (by id, say) prove nothing: only another first row does.
+func (c *Client) testOrder(ctx context.Context, field string, first Row) (orderTrust, error) {
+	p, err := c.page(ctx, 1, 1, url.Values{"ordering": {field + ",-id"}})
+	if err != nil {
+		return orderUntested, err
+	}
+	if len(p.rows) == 1 {
+		if r, ok := c.row(p.rows[0]); ok && r.ID != first.ID && r.Modified.Before(first.Modified) {
+			return orderKept, nil
+		}
+	}
+	return orderIgnored, nil
 }
 
 // seenRows passes each state of each row on once.
@@ -125,94 +153,56 @@ func (c *Client) row(o object) (r Row, ok bool) {
 	return r, true
 }
 
-// listPage is one page of a list.
-type listPage struct {
-	rows  []object
-	count int  // of all pages; -1 when not said
-	more  bool // there is a page after this one
-}
-
-// page reads page n. The address of the next page is always made here; "next"
-// only tells whether there is one.
-func (c *Client) page(ctx context.Context, n, size int, q url.Values) (listPage, error) {
-	return c.pageOf(ctx, resWorklist, n, size, q)
-}
-
-func (c *Client) pageOf(ctx context.Context, res string, n, size int, q url.Values) (listPage, error) {
-	query := url.Values{}
-	for k, v := range q {
-		query[k] = v
-	}
-	query.Set("page_size", strconv.Itoa(size))
-	if n > 1 {
-		query.Set("page", strconv.Itoa(n))
-	}
-	v, err := c.do(ctx, &call{op: opList, res: res, method: http.MethodGet, query: query})
-	if err != nil {
-		if n > 1 && gone(err) {
-			return listPage{count: -1}, nil // the list became shorter
-		}
-		return listPage{}, err
-	}
-	p := listPage{count: -1}
-	list, bare := v.([]any)
-	if !bare {
-		o, _ := asObject(v)
-		var ok bool
-		if list, ok = o["results"].([]any); !ok {
-			return p, &Error{Op: opList, Resource: res, Class: Protocol, HTTPStatus: http.StatusOK, Detail: "the list has no results"}
-		}
-		if f, ok := decimal(o["count"]); ok && f >= 0 && f < 1e9 {
-			p.count = int(f)
-		}
-		if next, said := o["next"]; said {
-			s, isText := next.(string)
-			p.more = isText && s != ""
-		} else if pages, ok := decimal(o["num_pages"]); ok {
-			p.more = float64(n) < pages
-		} else {
-			p.more = len(list) >= size
-		}
-	}
-	for _, e := range list {
-		if o, ok := asObject(e); ok {
-			p.rows = append(p.rows, o)
-		}
-	}
-	p.more = p.more && len(list) > 0 && n < maxPages
-	return p, nil
-}
-
 // changedByModified reads newest first with modified__gte. While pages are read
 // rows move: a change moves its row to the front, out of our way; a deletion
 // moves the rows behind it forward, past us. So a list of several pages is read
 // again: from the front until a page shows nothing new, or whole when fewer rows
 // were seen than the list had.
 func (c *Client) changedByModified(ctx context.Context, st *pollState, since time.Time, seen *seenRows) error {
-	q := url.Values{"ordering": {"-modified"}}
+	field := st.field
+	if names := c.fields[resWorklist]["modified"]; field == "" && len(names) > 0 {
+		field = names[0]
+	}
+	if field == "" {
+		*st = pollState{mode: byID, since: c.cfg.Now()}
+		return c.changedByID(ctx, st, since, seen)
+	}
+	// The id decides between equal times, so that pages do not overlap by chance.
+	q := url.Values{"ordering": {"-" + field + ",-id"}}
 	if !since.IsZero() {
 		// The documented form has minutes; earlier is never wrong.
 		since = since.UTC().Truncate(time.Minute)
 		if st.mode == byModified {
-			q.Set("modified__gte", since.Format("2006-01-02 15:04")+"+00:00")
+			q.Set(field+"__gte", since.Format("2006-01-02 15:04")+"+00:00")
 		}
 	}
 	quick := false
 	for range maxPasses {
-		end, err := c.onePass(ctx, q, since, seen, quick)
+		end, err := c.onePass(ctx, q, since, seen, quick, func(first Row) (bool, error) {
+			if st.order == orderUntested {
+				var err error
+				if st.order, err = c.testOrder(ctx, field, first); err != nil {
+					return false, err
+				}
+			}
+			return st.order == orderKept, nil
+		})
 		switch {
 		case err != nil:
 			return err
 		case end.blind:
 			*st = pollState{mode: byID, since: c.cfg.Now()}
 			return c.changedByID(ctx, st, since, seen)
-		case end.unsorted && end.pages > maxBlindPages:
+		case end.unsorted && end.ignored && end.pages > maxBlindPages:
 			*st = pollState{mode: byID, since: c.cfg.Now()} // from the next call on
+		}
+		if end.field != "" {
+			st.field = end.field
 		}
 		if end.pages <= 1 {
 			return nil
 		}
-		quick = !end.short
+		quick = !end.short && !end.unsorted
 	}
 	return nil
 }
@@ -220,14 +210,21 @@ func (c *Client) changedByModified(ctx context.Context, st *pollState, since tim
 // passEnd says how one reading of a list ended.
 type passEnd struct {
 	pages    int
-	short    bool // fewer rows were seen than the list has
-	blind    bool // the rows carry no modified time
-	unsorted bool // neither the filter nor the order was kept
+	field    string // name of modified in the rows
+	short    bool   // fewer rows were seen than the list has
+	blind    bool   // the rows carry no modified time
+	unsorted bool   // the order was not kept
+	ignored  bool   // the filter was not kept
 }
 
-// onePass reads the pages once. A quick one stops at the first page without news.
-func (c *Client) onePass(ctx context.Context, q url.Values, since time.Time, seen *seenRows, quick bool) (passEnd, error) {
+// onePass reads the pages once. A quick one stops at the first page without
+// news. kept is asked whether the order can be relied on when the filter turns
+// out to be ignored, so that the rest, which is older still, need not be read.
+func (c *Client) onePass(
+	ctx context.Context, q url.Values, since time.Time, seen *seenRows, quick bool, kept func(first Row) (bool, error),
+) (passEnd, error) {
 	var end passEnd
+	var first Row
 	ids := map[string]bool{}
 	count, timed := 0, false
 	sorted, ignored := true, false
@@ -246,8 +243,12 @@ func (c *Client) onePass(ctx context.Context, q url.Values, since time.Time, see
 				continue
 			}
 			ids[r.ID] = true
+			if first.ID == "" {
+				first = r
+			}
 			if !r.Modified.IsZero() {
 				timed = true
+				end.field, _, _ = c.fields.find(resWorklist, "modified", o)
 				sorted = sorted && (last.IsZero() || !r.Modified.After(last))
 				last = r.Modified
 				if r.Modified.Before(since) {
@@ -260,100 +261,21 @@ func (c *Client) onePass(ctx context.Context, q url.Values, since time.Time, see
 				return end, err
 			}
 		}
-		end.unsorted = ignored && !sorted
+		end.unsorted = end.unsorted || !sorted
 		switch {
 		case len(ids) > 0 && !timed:
 			end.blind = true
 			return end, nil
 		case !p.more || len(ids) == known:
-			end.short = len(ids) < count
+			end.short, end.ignored = len(ids) < count, ignored
 			return end, nil
 		case ignored && sorted && allOld:
-			return end, nil // the filter is ignored, the order is kept: the rest is older still
+			if ok, err := kept(first); err != nil || ok {
+				return end, err
+			}
+			end.unsorted = true
 		case quick && seen.fresh == fresh:
 			return end, nil
 		}
 	}
-}
-
-// changedByID reads the rows above the highest id known, and now and then all.
-func (c *Client) changedByID(ctx context.Context, st *pollState, since time.Time, seen *seenRows) error {
-	now := c.cfg.Now()
-	whole := st.fullAt.IsZero() || now.Sub(st.fullAt) >= fullEvery
-	last := st.lastID
-	if whole {
-		last = -1
-	}
-	for range maxPages {
-		q := url.Values{"ordering": {"id"}}
-		if last >= 0 {
-			q.Set("id__gt", strconv.FormatInt(last, 10))
-		}
-		p, err := c.page(ctx, 1, pageSize, q)
-		if err != nil {
-			return err
-		}
-		top := last
-		for _, o := range p.rows {
-			r, ok := c.row(o)
-			if !ok {
-				continue
-			}
-			n, err := strconv.ParseInt(r.ID, 10, 64)
-			if err != nil || n <= last || n < top {
-				// Ids that are no numbers, a filter or an order that is ignored.
-				*st = pollState{mode: byPage, since: now}
-				return c.everyPage(ctx, since, seen)
-			}
-			top = n
-			if err := seen.pass(r); err != nil {
-				return err
-			}
-		}
-		if top == last || !p.more {
-			st.lastID = max(top, st.lastID)
-			break
-		}
-		last = top
-	}
-	if whole {
-		st.fullAt = now
-	}
-	return nil
-}
-
-// everyPage reads all pages, again when rows moved meanwhile.
-func (c *Client) everyPage(ctx context.Context, since time.Time, seen *seenRows) error {
-	for range maxPasses {
-		ids, count := map[string]bool{}, 0
-		pages := 0
-		for n := 1; ; n++ {
-			p, err := c.page(ctx, n, pageSize, nil)
-			if err != nil {
-				return err
-			}
-			pages, count = n, max(count, p.count)
-			before := len(ids)
-			for _, o := range p.rows {
-				r, ok := c.row(o)
-				if !ok {
-					continue
-				}
-				ids[r.ID] = true
-				if !r.Modified.IsZero() && r.Modified.Before(since) {
-					continue
-				}
-				if err := seen.pass(r); err != nil {
-					return err
-				}
-			}
-			if !p.more || len(ids) == before {
-				break
-			}
-		}
-		if pages <= 1 || len(ids) >= count {
-			return nil
-		}
-	}
-	return nil
 }

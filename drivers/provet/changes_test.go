@@ -148,6 +148,40 @@ func TestChangedWhileRowsMove(t *testing.T) {
 	}
 }
 
+// A list too long for pages is read by id.
+func TestChangedDeepList(t *testing.T) {
+	c := openTenant(t, provetsim.Config{NoLimits: true, DeepPagingLimit: 100}, nil)
+	for range 180 {
+		c.sim.CreateOrder(provetsim.NewOrder{})
+	}
+	if got := collect(t, c, time.Time{}); len(got) < 180 {
+		t.Errorf("%d rows", len(got))
+	}
+	fresh := c.sim.CreateOrder(provetsim.NewOrder{})
+	if got := collect(t, c, time.Time{}); !slices.Contains(got, strconv.Itoa(fresh)) || len(got) < 181 {
+		t.Errorf("%d rows", len(got))
+	}
+}
+
+// A renamed modified field is filtered by its own name.
+func TestPollQueryRenamed(t *testing.T) {
+	var raw []string
+	c, _ := scripted(t, func(w http.ResponseWriter, r *http.Request) {
+		raw = append(raw, r.URL.Query().Get("ordering"))
+		_, _ = w.Write([]byte(`{"count":1,"next":null,"results":[{"id":1,"touched":"2026-11-20T08:00:00Z"}]}`))
+	}, func(c *provet.Config) {
+		c.Fields = provet.Fields{"worklist": {"modified": {"changed", "touched"}}}
+	})
+	for range 2 {
+		if err := c.Changed(t.Context(), time.Time{}, func(provet.Row) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(raw, []string{"-changed,-id", "-touched,-id"}) {
+		t.Error(raw)
+	}
+}
+
 // A server that never ends a list does not keep us for ever.
 func TestEndlessList(t *testing.T) {
 	n := 0
@@ -173,7 +207,7 @@ func TestPollQuery(t *testing.T) {
 	if err := c.Changed(t.Context(), since, nil); err != nil {
 		t.Fatal(err)
 	}
-	if raw != "modified__gte=2026-11-20+08%3A05%2B00%3A00&ordering=-modified&page_size=50" {
+	if raw != "modified__gte=2026-11-20+08%3A05%2B00%3A00&ordering=-modified%2C-id&page_size=50" {
 		t.Error(raw)
 	}
 }

@@ -51,6 +51,7 @@ func (c *Client) Check(ctx context.Context) []Check {
 			return permissionOf(res), err
 		})
 	}
+	r.writePermission(ctx)
 	r.step("read", false, func() (string, error) { return c.checkRead(ctx) })
 	r.step("clock", false, c.checkClock)
 	return r.out
@@ -76,6 +77,29 @@ func (r *checkRun) step(name string, essential bool, f func() (string, error)) {
 		ch.Detail = ch.Problem.Sentence()
 		r.stop = essential
 	}
+	r.out = append(r.out, ch)
+}
+
+// writePermission tells from the metadata of an order whether its status may be
+// written; Django REST Framework shows actions only to those who may act.
+func (r *checkRun) writePermission(ctx context.Context) {
+	const name = "permission worklist write"
+	if r.stop {
+		r.out = append(r.out, Check{Name: name, Skipped: true})
+		return
+	}
+	start := time.Now()
+	ch := Check{Name: name, Skipped: true, Detail: "the metadata does not tell; the first status written will"}
+	p, err := r.c.page(ctx, 1, 1, nil)
+	if err == nil && len(p.rows) > 0 {
+		if row, ok := r.c.row(p.rows[0]); ok {
+			var rep Report
+			if seen, err := r.c.metadata(ctx, resWorklist, row.ID, &rep); err == nil && len(seen) > 0 {
+				ch.OK, ch.Skipped, ch.Detail = true, false, permissionOf(resWorklist)
+			}
+		}
+	}
+	ch.Took = time.Since(start)
 	r.out = append(r.out, ch)
 }
 
@@ -213,7 +237,7 @@ func (c *Client) checkRead(ctx context.Context) (string, error) {
 	if !ok {
 		return "", &Error{Op: opRead, Resource: resWorklist, Class: Protocol, Detail: "an order has no id"}
 	}
-	for _, need := range []string{"status", "patient", "modality"} {
+	for _, need := range neededFields {
 		if _, _, ok := c.fields.find(resWorklist, need, p.rows[0]); !ok {
 			return "", &Error{Op: opRead, Resource: resWorklist, Class: Permanent, Err: c.fields.fieldError(resWorklist, need, p.rows[0])}
 		}

@@ -38,6 +38,7 @@ type Config struct {
 
 	NameTTL  time.Duration // how long names of modalities, users ... are kept; 0: 10 minutes
 	Timeout  time.Duration // of one HTTP request; 0: 30 seconds
+	Attempts int           // tries of a read within one call; 0: 3
 	NoBudget bool          // do not keep below Provet's call limits (simulators)
 
 	UserAgent string            // empty: "Rayhound"
@@ -110,6 +111,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.NameTTL <= 0 {
 		cfg.NameTTL = 10 * time.Minute
+	}
+	if cfg.Attempts <= 0 {
+		cfg.Attempts = readAttempts
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "Rayhound"

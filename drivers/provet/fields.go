@@ -11,6 +11,9 @@ import (
 // An empty list switches a field off.
 type Fields map[string]map[string][]string
 
+// neededFields are the fields of the worklist without which an order does not work.
+var neededFields = []string{"status", "patient", "modality"}
+
 // DefaultFields returns the shipped mapping. Names of the imaging objects are
 // assumptions until a probe or the OpenAPI file has confirmed them.
 func DefaultFields() Fields {

@@ -94,9 +94,9 @@ func (g *gathering) flat() {
 	c.ScheduledAt = instant(g.field("scheduled_at"), g.c.cfg.Zone)
 	c.RequestedAt = instant(g.field("created"), g.c.cfg.Zone)
 	c.Priority = priority(text(g.field("priority")))
-	for _, logical := range []string{"modality", "patient", "status"} {
+	for _, logical := range neededFields {
 		if _, _, ok := g.c.fields.find(resWorklist, logical, g.row); !ok {
-			g.note(logical + ": the order has no such field, see RH-106")
+			g.note(logical + ": no field is mapped (RH-106)")
 		}
 	}
 }
@@ -190,7 +190,18 @@ func (g *gathering) readReferral(ctx context.Context) error {
 			return err
 		}
 	}
+	// The appointment the referral names is read beside the consultation, unless
+	// the referral itself is still in doubt.
+	var early errgroup.Group
+	booked := relationTo(resAppointment, g.c.fields.value(resReferral, "appointment", row))
+	beside := !guessed && (booked.ID != "" || booked.Embedded != nil)
+	if beside {
+		early.Go(func() error { return g.readAppointment(ctx, booked) })
+	}
 	con, patients, err := g.readConsultation(ctx, row)
+	if early := early.Wait(); err == nil {
+		err = early
+	}
 	if err != nil {
 		return err
 	}
@@ -201,7 +212,13 @@ func (g *gathering) readReferral(ctx context.Context) error {
 	g.mu.Lock()
 	g.referral, g.consultation, g.patients = row, con, patients
 	g.mu.Unlock()
-	return g.readAppointment(ctx, row, con)
+	if beside {
+		return nil
+	}
+	if booked.ID == "" && booked.Embedded == nil {
+		booked = relationTo(resAppointment, g.c.fields.value(resConsultation, "appointment", con))
+	}
+	return g.readAppointment(ctx, booked)
 }
 
 // foreign reports whether a referral found by a guessed id belongs to another
@@ -242,11 +259,7 @@ func (g *gathering) readConsultation(ctx context.Context, referral object) (obje
 
 // readAppointment takes the scheduled time from the connected appointment when
 // the order itself has none.
-func (g *gathering) readAppointment(ctx context.Context, referral, consultation object) error {
-	rel := relationTo(resAppointment, g.c.fields.value(resReferral, "appointment", referral))
-	if rel.ID == "" && rel.Embedded == nil {
-		rel = relationTo(resAppointment, g.c.fields.value(resConsultation, "appointment", consultation))
-	}
+func (g *gathering) readAppointment(ctx context.Context, rel relation) error {
 	g.mu.Lock()
 	g.content.AppointmentID = rel.ID
 	set := !g.content.ScheduledAt.IsZero()

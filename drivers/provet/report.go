@@ -98,7 +98,7 @@ func (r *Report) Fields(proposed bool) Fields {
 // are not mapped, as FieldErrors (RH-106).
 func (r *Report) Needed() []*FieldError {
 	var out []*FieldError
-	for _, need := range []string{"status", "patient", "modality"} {
+	for _, need := range neededFields {
 		f := r.Field(resWorklist, need)
 		if f == nil || f.Verdict == Mapped {
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,6 +24,9 @@ type Token struct {
 
 // String hides the token from logs.
 func (Token) String() string { return "[token]" }
+
+// LogValue hides the token from logs.
+func (Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 
 // TokenStore keeps the access token, sealed, over restarts.
 //

@@ -20,6 +20,9 @@ type Upstream struct {
 	Finished    bool   // the status is one we write for completed, discontinued or cancelled
 	Modified    time.Time
 	InScope     bool // belongs to one of Config.Departments
+	// Unmapped are the fields without which an order does not work (status,
+	// patient, modality) and that the order has under no candidate name: RH-106.
+	Unmapped []*FieldError
 }
 
 // Order reads an order and everything about it: the worklist row, then the
@@ -39,6 +42,11 @@ func (c *Client) Order(ctx context.Context, id string) (Upstream, error) {
 		return Upstream{}, err
 	}
 	up := Upstream{Content: g.content, Modified: instant(c.fields.value(resWorklist, "modified", row), c.cfg.Zone)}
+	for _, logical := range neededFields {
+		if _, _, ok := c.fields.find(resWorklist, logical, row); !ok {
+			up.Unmapped = append(up.Unmapped, c.fields.fieldError(resWorklist, logical, row))
+		}
+	}
 	up.Status, up.StatusLabel = c.statusOf(row)
 	up.Withdrawn, up.Finished = c.withdrawn(up.Status), c.finished(up.Status)
 	up.InScope = c.inScope(up.Content.Department.ID)
