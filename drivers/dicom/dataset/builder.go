@@ -225,6 +225,10 @@ func (b *Builder) note(t Tag, reason string) { b.notes = append(b.notes, Note{t,
 
 // text appends one converted value to v.
 func (b *Builder) text(v []byte, t Tag, vr VR, s string) []byte {
+	before := false
+	if n := MaxLen(vr); n > 0 && len(s) > 64*n { // do not convert what is cut anyway
+		s, before = cut(s, 16*n)
+	}
 	s, replaced := b.cs.convert(Clean(s, vr))
 	if len(replaced) > 0 {
 		b.note(t, ReasonReplaced)
@@ -236,7 +240,7 @@ func (b *Builder) text(v []byte, t Tag, vr VR, s string) []byte {
 	} else {
 		s, short = cut(s, MaxLen(vr))
 	}
-	if short {
+	if short || before {
 		b.note(t, ReasonCut)
 	}
 	return b.cs.appendEncoded(v, s, vr)

@@ -186,6 +186,12 @@ func ParseCharset(values []string) (cs Charset, note string) {
 			continue
 		case k == codeUnknown:
 			note = "unknown character set"
+			if len(values) > 1 { // the others remain, beside ASCII
+				if i > 0 {
+					continue
+				}
+				k = code6
+			}
 		case spelled && note == "":
 			note = "unusual spelling of the character set"
 		}

@@ -169,3 +169,48 @@ func TestPeersValidate(t *testing.T) {
 		t.Errorf("dciodvfy did not recognise the object:\n%s", out)
 	}
 }
+
+// TestPeersFilesAreRead: files of DCMTK in all its ways of writing lengths and
+// VRs read the same.
+func TestPeersFilesAreRead(t *testing.T) {
+	dir := t.TempDir()
+	dump := filepath.Join(dir, "item.dump")
+	const text = `(0008,0005) CS [ISO_IR 192]
+(0008,0050) SH [1001]
+(0010,0010) PN [Müller^Bella]
+(0010,2201) LO [Dog]
+(0010,21c0) US
+(0040,0100) SQ
+(fffe,e000)
+(0008,0060) CS [DX]
+(0040,0002) DA [20261122]
+(0040,0008) SQ
+(fffe,e000)
+(0008,0100) SH [ELB]
+(fffe,e00d)
+(fffe,e0dd)
+(fffe,e00d)
+(fffe,e0dd)
+(0040,1001) SH [1001]
+`
+	if err := os.WriteFile(dump, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, options := range [][]string{{"+te", "+e"}, {"+te", "-e"}, {"+ti", "+e"}, {"+ti", "-e"}, {"+te", "+g=", "-e"}} {
+		path := filepath.Join(dir, "item.dcm")
+		peer(t, "dump2dcm", append(options, "-q", dump, path)...)
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := ReadFile(f)
+		if e := f.Close(); e != nil || err != nil || file.Second != nil {
+			t.Fatal(options, err, e, file)
+		}
+		cs, step := file.Set.Charset(), file.Set.Item(ScheduledProcedureStepSequence)
+		if file.Set.Text(PatientName, cs) != "Müller^Bella" || file.Set.String(AccessionNumber) != "1001" || step.String(Modality) != "DX" ||
+			step.Item(ScheduledProtocolCodeSequence).String(CodeValue) != "ELB" || !file.Set.Has(PregnancyStatus) {
+			t.Errorf("%v: read wrongly", options)
+		}
+	}
+}

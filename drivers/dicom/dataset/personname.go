@@ -98,6 +98,9 @@ func Fold(s string) string {
 
 // foldRunes appends the folded form of s.
 func foldRunes(b []byte, s string) []byte {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	}
 	for _, r := range norm.NFD.String(s) {
 		if r >= utf8.RuneSelf {
 			if unicode.Is(unicode.Mn, r) {
