@@ -42,6 +42,9 @@ type Answers struct {
 // encoder of data sets makes (PS3.5 7.1).
 var ErrOddLength = errors.New("dimse: identifier of odd length")
 
+// errFinished is what Send returns after the handler has returned.
+var errFinished = errors.New("dimse: the find is over")
+
 // Count is the number of matches sent so far.
 func (a *Answers) Count() int { return a.sent }
 
@@ -118,8 +121,9 @@ func (op *operation) find() {
 	h := op.service.Handler.(Finder) //nolint:errcheck,forcetypeassert // supported has checked it
 	err := h.Find(op.ctx, &op.request, a)
 
-	cause := op.finish()
-	if silent(cause) || a.failed != nil {
+	cause, failed := op.finish(), a.failed
+	a.failed = errFinished
+	if silent(cause) || failed != nil {
 		return
 	}
 	final := op.command.response(Success).withStatus(finalStatus(err, cause))

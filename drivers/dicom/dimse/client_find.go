@@ -63,8 +63,11 @@ func (c *Client) Find(ctx context.Context, sopClassUID string, identifier []byte
 	}
 }
 
-// cancel sends C-CANCEL and reads what is still on its way.
+// cancel sends C-CANCEL and reads what is still on its way, within
+// Timeouts.Response in total.
 func (c *Client) cancel(ctx context.Context, contextID byte, id uint16) {
+	ctx, stop := context.WithTimeout(ctx, c.cfg.Timeouts.Response)
+	defer stop()
 	rq := CCancelRQ{RespondedTo: id}.Command()
 	err := c.send(contextID, &rq, nil)
 	for n := 0; err == nil; n++ {

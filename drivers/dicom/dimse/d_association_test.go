@@ -102,13 +102,23 @@ func TestD2D3D4D5D6D9D12Rejects(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, addr := startServer(t, ServerConfig{Authorize: onlyDR1})
+			refused := make(chan AssociateInfo, 1)
+			_, addr := startServer(t, ServerConfig{Authorize: onlyDR1, OnRefused: func(info AssociateInfo, r Reject) {
+				if r != (Reject{Result: tt.result, Source: tt.source, Reason: tt.reason}) {
+					t.Error(r)
+				}
+				refused <- info
+			}})
 			rq := dicomtest.Request(VerificationSOPClassUID)
 			tt.edit(rq)
 			p := connect(t, addr)
 			p.Send(rq)
 			p.ExpectReject(tt.result, tt.source, tt.reason)
 			_ = p.Conn.Close()
+			info := <-refused
+			if strings.ContainsFunc(info.CalledAETitle+info.CallingAETitle, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("%q", info)
+			}
 		})
 	}
 }
@@ -401,6 +411,57 @@ func TestSlowPDUAndMessage(t *testing.T) {
 				_ = p.Conn.Close()
 			})
 		})
+	}
+}
+
+// A peer that does not read is dropped; one that reads a little at a time too,
+// though later.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pause time.Duration
+		want  time.Duration
+	}{"not at all": {0, 30 * time.Second}, "a byte every 20 s": {20 * time.Second, 120 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ended := make(chan AssociationSummary, 1)
+				l, _, stop := startPipes(t, ServerConfig{
+					Services: map[string]any{mwlClass: matches(1000)}, OnEnd: func(_ Peer, s AssociationSummary) { ended <- s },
+				})
+				defer stop()
+				p := pipe(t, l)
+				p.Associate(dicomtest.Request(mwlClass))
+				start := time.Now()
+				beginFind(p, 1)
+				if tt.pause > 0 {
+					var reader sync.WaitGroup
+					defer reader.Wait()
+					reader.Go(func() {
+						for b := make([]byte, 1); ; time.Sleep(tt.pause) {
+							if _, err := p.Conn.Read(b); err != nil {
+								return
+							}
+						}
+					})
+				}
+				if s := <-ended; !errors.Is(s.Err, ul.ErrLost) || time.Since(start) != tt.want {
+					t.Error(s.Err, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+func TestPanicInAuthorize(t *testing.T) {
+	caught := make(chan any, 1)
+	s, addr := startServer(t, ServerConfig{
+		Authorize: func(context.Context, AssociateInfo) (Grant, *Reject) { panic("a mistake") },
+		OnPanic:   func(_ Peer, value any, _ []byte) { caught <- value },
+	})
+	p := connect(t, addr)
+	p.Send(dicomtest.Request(VerificationSOPClassUID))
+	p.ExpectClosed()
+	if v := <-caught; v != "a mistake" || s.Stats().Open != 0 {
+		t.Error(v, s.Stats())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,8 +269,9 @@ func (v *serving) remove(s *session) {
 // serve answers one connection.
 func (v *serving) serve(conn net.Conn) {
 	s := &session{serving: v, id: v.nextID.Add(1)}
+	defer s.survive(conn)
 	acceptor := ul.Acceptor{
-		Limits: v.lim.Limits, Offers: v.mux.offers, Authorize: s.authorize,
+		Limits: v.lim.Limits, Offers: v.mux.offers, Authorize: s.authorize, Rejected: v.reject,
 		Reserve: func(n int) bool { ok, _ := v.shake.try(n); return ok }, Unreserve: v.shake.give,
 	}
 	if v.cfg.Trace != nil {
@@ -278,10 +280,6 @@ func (v *serving) serve(conn net.Conn) {
 	assoc, err := acceptor.Accept(v.accepting, conn)
 	if err != nil {
 		s.freeSlot()
-		var rejected *ul.RejectedError
-		if errors.As(err, &rejected) {
-			v.rejected.Add(1)
-		}
 		return
 	}
 	v.associations.Add(1)
@@ -289,20 +287,36 @@ func (v *serving) serve(conn net.Conn) {
 	v.ended.Add(1)
 }
 
+// survive keeps the others alive when a callback of the program panics.
+func (s *session) survive(conn net.Conn) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	_ = conn.Close()
+	s.freeSlot()
+	s.remove(s)
+	s.panics.Add(1)
+	if s.cfg.OnPanic != nil {
+		s.cfg.OnPanic(s.peer, p, debug.Stack())
+	}
+}
+
+// reject counts a rejected caller. A permanent reject brings his address nearer
+// to silence.
+func (v *serving) reject(info AssociateInfo, reject Reject) {
+	v.rejected.Add(1)
+	if reject.Result == 1 {
+		v.gate.reject(info.Addr.Addr(), time.Now())
+	}
+	if v.cfg.OnRefused != nil {
+		v.cfg.OnRefused(info, reject)
+	}
+}
+
 // authorize judges the caller and takes a place for the association.
 func (s *session) authorize(ctx context.Context, info AssociateInfo) (implicit bool, reject *Reject) {
 	v := s.serving
-	defer func() {
-		if reject == nil {
-			return
-		}
-		if reject.Result == 1 {
-			v.gate.reject(info.Addr.Addr(), time.Now())
-		}
-		if v.cfg.OnRefused != nil {
-			v.cfg.OnRefused(info, *reject)
-		}
-	}()
 	if v.draining.Load() {
 		return false, &ul.RejectCongestion
 	}

@@ -46,7 +46,8 @@ type Response struct {
 // more. A Status error is the final status; any other error becomes C001, with
 // a comment that does not repeat it. ctx ends on C-CANCEL (its cause is
 // ErrCancelled and the final status FE00), when the peer is gone and at the
-// deadline (C002).
+// deadline (C002). Find must return soon after: the association, and a server
+// that stops, wait for it.
 type Finder interface {
 	Find(ctx context.Context, r *Request, answers *Answers) error
 }

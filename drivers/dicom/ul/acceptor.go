@@ -27,6 +27,9 @@ type Acceptor struct {
 	// Authorize judges the caller. nil accepts everybody. implicit prefers
 	// Implicit VR Little Endian where the caller offers both.
 	Authorize func(ctx context.Context, info AssociateInfo) (implicit bool, reject *Reject)
+	// Rejected is called before an A-ASSOCIATE-RJ is sent, if set. In titles
+	// that are no AE titles every odd character is a question mark.
+	Rejected func(info AssociateInfo, reject Reject)
 	// Reserve is asked before a request of more than 64 KiB takes n bytes more,
 	// Unreserve gives them back. nil means no bound but Limits.AssociatePDU.
 	Reserve   func(n int) bool
@@ -113,6 +116,11 @@ func (c *Acceptor) accept(ctx context.Context, a *Association) error {
 	if reject != nil {
 		_, _ = a.move(Evt8)
 		a.await()
+		if c.Rejected != nil {
+			c.Rejected(AssociateInfo{
+				CalledAETitle: cleanTitle(a.CalledAETitle), CallingAETitle: cleanTitle(a.CallingAETitle), Addr: a.RemoteAddr,
+			}, *reject)
+		}
 		rj := pdu.AssociateRJ(*reject)
 		_ = a.send(rj.AppendTo(req.buf[:0]), a.lim.Close)
 		return &RejectedError{*reject}
@@ -166,8 +174,17 @@ func (c *Acceptor) judge(ctx context.Context, a *Association, rq *pdu.AssociateR
 
 // validTitle tells whether s holds only what an AE title may hold (PS3.5 6.2);
 // an empty one is left to Authorize.
-func validTitle(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '\\' })
+func validTitle(s string) bool { return !strings.ContainsFunc(s, notInTitles) }
+
+func notInTitles(r rune) bool { return r < ' ' || r > '~' || r == '\\' }
+
+func cleanTitle(s string) string {
+	return strings.Map(func(r rune) rune {
+		if notInTitles(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // Transfer syntaxes we speak (PS3.5 10).

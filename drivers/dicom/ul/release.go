@@ -127,7 +127,7 @@ func (a *Association) Finish() {
 func (a *Association) drain() {
 	buf := a.reader.Buffer()
 	if len(buf) == 0 {
-		return
+		buf = make([]byte, firstBuffer)
 	}
 	for total := 0; total < drainLimit; {
 		n, err := a.conn.Read(buf)
