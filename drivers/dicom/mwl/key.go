@@ -72,7 +72,9 @@ func parseIdentifier(b []byte, syntax dataset.Syntax, fallback dataset.Charset) 
 }
 
 func (id *identifier) readRoot(set *dataset.Set, cs, fallback dataset.Charset) error {
-	seen := map[dataset.Tag]bool{}
+	seen := make(map[dataset.Tag]bool, len(set.Elements))
+	id.want = make([]wanted, 0, len(set.Elements)+2)
+	id.keys = make([]Key, 0, len(set.Elements)+len(stepKeys))
 	for i := range set.Elements {
 		e := &set.Elements[i]
 		if seen[e.Tag] || !standard(e.Tag) {
@@ -106,7 +108,8 @@ func (id *identifier) readSteps(e *dataset.Element, cs, fallback dataset.Charset
 	keys := []wanted{}
 	for _, item := range e.Items {
 		var group []criterion
-		seen := map[dataset.Tag]bool{}
+		seen := make(map[dataset.Tag]bool, len(item.Elements))
+		keys = slices.Grow(keys, len(item.Elements))
 		inner := item.CharsetWithin(cs)
 		for i := range item.Elements {
 			k := &item.Elements[i]

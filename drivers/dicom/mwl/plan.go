@@ -75,7 +75,7 @@ func newPlan(p *profile, f *form, syntax dataset.Syntax, root []wanted, step *[]
 func (pl *plan) compile(p *profile, f *form, keys []wanted, step *[]wanted) []op {
 	slices.SortStableFunc(keys, func(a, b wanted) int { return int(int64(a.tag) - int64(b.tag)) })
 	keys = slices.CompactFunc(keys, func(a, b wanted) bool { return a.tag == b.tag })
-	var ops []op
+	ops := make([]op, 0, len(keys))
 	for _, w := range keys {
 		if slices.Contains(p.DropKeys, w.tag) && w.tag != dataset.SpecificCharacterSet {
 			continue

@@ -53,6 +53,7 @@ func compareStart(a, b *item, today int32) int {
 type stream struct {
 	via     int      // whose
 	items   []*item  // what is next
+	chunks  sorted   // what follows of the same day
 	buckets []bucket // what follows
 	skip    bool     // leave out items received today, which another stream has
 }
@@ -74,8 +75,8 @@ func (q *query) streams(s *snapshot, vias []*profile, from, to int32) []stream {
 			continue
 		}
 		fresh := on(v.fresh, q.now.day)
-		add(stream{via: i, items: v.floats, skip: len(fresh) > 0})
-		add(stream{via: i, items: fresh})
+		add(stream{via: i, chunks: v.floats, skip: len(fresh) > 0})
+		add(stream{via: i, chunks: fresh})
 	}
 	return all
 }
@@ -87,10 +88,16 @@ func (st *stream) next(today int32) {
 		for len(st.items) > 0 && st.skip && st.items[0].at.day == today {
 			st.items = st.items[1:]
 		}
-		if len(st.items) > 0 || len(st.buckets) == 0 {
+		switch {
+		case len(st.items) > 0:
+			return
+		case len(st.chunks) > 0:
+			st.items, st.chunks = st.chunks[0], st.chunks[1:]
+		case len(st.buckets) > 0:
+			st.chunks, st.buckets = st.buckets[0].items, st.buckets[1:]
+		default:
 			return
 		}
-		st.items, st.buckets = st.buckets[0].items, st.buckets[1:]
 	}
 }
 

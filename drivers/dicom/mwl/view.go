@@ -9,7 +9,7 @@ import (
 // and without return a new one that shares the untouched buckets.
 type view struct {
 	days   []bucket // items with a scheduled time, by day
-	floats []*item  // floating items, by accession
+	floats sorted   // floating items, by accession
 	fresh  []bucket // the same floating items by the day they were received
 	n      int
 }
@@ -17,14 +17,14 @@ type view struct {
 // bucket is the items of one day, by time and accession.
 type bucket struct {
 	day   int32
-	items []*item
+	items sorted
 }
 
 func (v *view) with(it *item) *view {
 	now := *v
 	now.n++
 	if it.floating {
-		now.floats = inserted(v.floats, it, compareID)
+		now.floats = v.floats.with(it, compareID)
 		now.fresh = bucketed(v.fresh, it)
 	} else {
 		now.days = bucketed(v.days, it)
@@ -36,7 +36,7 @@ func (v *view) without(it *item) *view {
 	now := *v
 	now.n--
 	if it.floating {
-		now.floats = removed(v.floats, it, compareID)
+		now.floats = v.floats.without(it, compareID)
 		now.fresh = unbucketed(v.fresh, it)
 	} else {
 		now.days = unbucketed(v.days, it)
@@ -47,17 +47,18 @@ func (v *view) without(it *item) *view {
 // newView sorts many items at once. It keeps the slice.
 func newView(items []*item) *view {
 	v := &view{n: len(items)}
-	var timed []*item
+	var timed, floats []*item
 	for _, it := range items {
 		if it.floating {
-			v.floats = append(v.floats, it)
+			floats = append(floats, it)
 		} else {
 			timed = append(timed, it)
 		}
 	}
-	slices.SortFunc(v.floats, compareID)
+	slices.SortFunc(floats, compareID)
+	v.floats = newSorted(floats)
 	v.days = grouped(timed)
-	v.fresh = grouped(slices.Clone(v.floats))
+	v.fresh = grouped(slices.Clone(floats))
 	return v
 }
 
@@ -74,14 +75,14 @@ func grouped(items []*item) []bucket {
 		for j < len(items) && items[j].at.day == items[i].at.day {
 			j++
 		}
-		out = append(out, bucket{day: items[i].at.day, items: slices.Clip(items[i:j])})
+		out = append(out, bucket{day: items[i].at.day, items: newSorted(items[i:j])})
 		i = j
 	}
 	return out
 }
 
 // on returns the items of one day.
-func on(buckets []bucket, day int32) []*item {
+func on(buckets []bucket, day int32) sorted {
 	if i, ok := findDay(buckets, day); ok {
 		return buckets[i].items
 	}
@@ -109,11 +110,11 @@ func bucketed(buckets []bucket, it *item) []bucket {
 	i, ok := findDay(buckets, it.at.day)
 	out := make([]bucket, 0, len(buckets)+1)
 	out = append(out, buckets[:i]...)
-	var items []*item
+	var items sorted
 	if ok {
 		items = buckets[i].items
 	}
-	out = append(out, bucket{day: it.at.day, items: inserted(items, it, compareTime)})
+	out = append(out, bucket{day: it.at.day, items: items.with(it, compareTime)})
 	if ok {
 		i++
 	}
@@ -127,29 +128,8 @@ func unbucketed(buckets []bucket, it *item) []bucket {
 	}
 	out := make([]bucket, 0, len(buckets))
 	out = append(out, buckets[:i]...)
-	if items := removed(buckets[i].items, it, compareTime); len(items) > 0 {
+	if items := buckets[i].items.without(it, compareTime); len(items) > 0 {
 		out = append(out, bucket{day: it.at.day, items: items})
 	}
 	return append(out, buckets[i+1:]...)
-}
-
-func inserted(items []*item, it *item, compare func(a, b *item) int) []*item {
-	i, _ := slices.BinarySearchFunc(items, it, compare)
-	out := make([]*item, len(items)+1)
-	copy(out, items[:i])
-	out[i] = it
-	copy(out[i+1:], items[i:])
-	return out
-}
-
-func removed(items []*item, it *item, compare func(a, b *item) int) []*item {
-	i, ok := slices.BinarySearchFunc(items, it, compare)
-	switch {
-	case !ok:
-		return items
-	case len(items) == 1:
-		return nil
-	}
-	out := make([]*item, 0, len(items)-1)
-	return append(append(out, items[:i]...), items[i+1:]...)
 }
