@@ -83,7 +83,7 @@ func TestTooManyKeepsAway(t *testing.T) {
 	c, _ := scripted(t, func(w http.ResponseWriter, r *http.Request) {
 		calls.Add(1)
 		w.Header().Set("Retry-After", time.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
-		w.WriteHeader(429)
+		w.WriteHeader(http.StatusTooManyRequests)
 	}, nil)
 	for range 3 {
 		_, err := c.Order(t.Context(), "7")
@@ -99,8 +99,11 @@ func TestTooManyKeepsAway(t *testing.T) {
 // A read survives failures that pass, and a short Retry-After.
 func TestReadIsRepeated(t *testing.T) {
 	for name, first := range map[string]http.HandlerFunc{
-		"500":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"429":       func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "1"); w.WriteHeader(429) },
+		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"429": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
 		"reset":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"half JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"id"`)) },
 	} {
@@ -181,7 +184,7 @@ func TestRedirectInside(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/7/"):
 			http.Redirect(w, r, "/4321/api/0.1/moved/", http.StatusMovedPermanently)
 		case r.Header.Get("Authorization") != "Bearer good":
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 		default:
 			_, _ = w.Write([]byte(`{"id":7,"status":1,"referral":null}`))
 		}
@@ -292,8 +295,11 @@ func TestTokenFailures(t *testing.T) {
 			_, _ = w.Write([]byte("<html>Welcome</html>"))
 		}, problem.ProvetBaseURL, provet.Destination},
 		{"login", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login/", http.StatusFound) }, problem.ProvetBaseURL, provet.Destination},
-		{"down", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, problem.ProvetUnreachable, provet.Transient},
-		{"limit", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) }, problem.ProvetLimit, provet.RateLimited},
+		{"down", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, problem.ProvetUnreachable, provet.Transient},
+		{"limit", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "9")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, problem.ProvetLimit, provet.RateLimited},
 		{"no token", jsonAnswer(200, `{"token_type":"Bearer"}`), problem.ProvetAnswer, provet.Protocol},
 		{"header injection", jsonAnswer(200, `{"access_token":"a\r\nX: y","expires_in":5}`), problem.ProvetAnswer, provet.Protocol},
 	} {
@@ -314,7 +320,7 @@ func TestTokenFailures(t *testing.T) {
 func TestTokenCredentialsInBody(t *testing.T) {
 	c, n := tokenServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("client_secret") != "s" {
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		goodToken(w, r)
@@ -357,7 +363,7 @@ func TestTokenRenewal(t *testing.T) {
 	var down atomic.Bool
 	c, n := tokenServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if down.Load() {
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
 		goodToken(w, r)

@@ -89,7 +89,7 @@ func TestSubResources(t *testing.T) {
 	}
 	failing := func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/client/") {
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
 		answers(bodies)(w, r)
@@ -106,7 +106,7 @@ func TestSubResources(t *testing.T) {
 func TestGoneOrWrongAddress(t *testing.T) {
 	page := func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(404)
+		w.WriteHeader(http.StatusNotFound)
 		_, _ = w.Write([]byte("<h1>Not Found</h1>"))
 	}
 	c, _ := scripted(t, func(w http.ResponseWriter, _ *http.Request) { page(w) }, nil)

@@ -27,6 +27,7 @@ type gathering struct {
 	mu          sync.Mutex
 	content     order.Content
 	patientRead bool
+	ofPatient   relation // client of the patient's row
 }
 
 func newGathering(c *Client, id string, row object) *gathering {
@@ -316,6 +317,9 @@ func (g *gathering) rest(ctx context.Context) error {
 		return nil
 	}
 	rel := g.clientRef
+	if rel.ID == "" && rel.Embedded == nil {
+		rel = g.ofPatient
+	}
 	if rel.ID == "" && rel.Embedded == nil {
 		rel = relationTo(resClient, f.value(resConsultation, "client", g.consultation))
 	}

@@ -57,13 +57,14 @@ func (c *Client) lookup(ctx context.Context, res, id string) (object, error) {
 		return old.row, old.err
 	}
 	row, err := c.get(ctx, res, id, "")
+	if passes := !degradable(err) && ctx.Err() == nil; passes && row == nil && ok && old.row != nil {
+		return old.row, nil
+	}
 	switch {
 	case err == nil:
 		c.names.put(key, row, nil)
 	case degradable(err):
 		c.names.put(key, nil, err)
-	case ok && old.row != nil && ctx.Err() == nil:
-		return old.row, nil
 	}
 	return row, err
 }
@@ -83,26 +84,6 @@ func degradable(err error) bool {
 func gone(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && !e.WrongBase && (e.HTTPStatus == http.StatusNotFound || e.HTTPStatus == http.StatusGone)
-}
-
-// ref turns a relation into id and name, reading the row when the name is not
-// there.
-func (c *Client) ref(ctx context.Context, res string, r relation) (order.Ref, error) {
-	out := order.Ref{ID: r.ID, Name: r.Name}
-	if r.Embedded != nil {
-		if s := line(c.fields.value(res, "name", r.Embedded)); s != "" {
-			out.Name = s
-		}
-	}
-	if out.Name != "" || out.ID == "" {
-		return out, nil
-	}
-	row, err := c.lookup(ctx, res, out.ID)
-	if err != nil {
-		return out, err
-	}
-	out.Name = line(c.fields.value(res, "name", row))
-	return out, nil
 }
 
 // person turns a relation to a user into a person.

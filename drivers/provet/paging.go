@@ -38,10 +38,10 @@ func (c *Client) pageOf(ctx context.Context, res string, n, size int, q url.Valu
 		query.Set("page", strconv.Itoa(n))
 	}
 	v, err := c.do(ctx, &call{op: opList, res: res, method: http.MethodGet, query: query})
+	if n > 1 && gone(err) {
+		return listPage{count: -1}, nil // the list became shorter
+	}
 	if err != nil {
-		if n > 1 && gone(err) {
-			return listPage{count: -1}, nil // the list became shorter
-		}
 		if e, ok := asError(err); ok && n > 1 && e.HTTPStatus == http.StatusBadRequest {
 			e.Err = errDeep
 		}

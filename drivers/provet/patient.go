@@ -17,9 +17,10 @@ func (g *gathering) readPatient(ctx context.Context, rel relation) error {
 			return err
 		}
 		g.note(missingEntry("patient", err))
-		if row = rel.Embedded; row == nil {
-			return nil // rest fills it from the consultation
-		}
+		row = rel.Embedded
+	}
+	if row == nil {
+		return nil // rest fills it from the consultation
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -49,9 +50,7 @@ func (g *gathering) fillPatient(row object, id string) {
 	if m := relationTo(resPatient, v("merge_patient")); m.ID != "" && m.ID != id {
 		g.content.UpstreamPatient = m.ID
 	}
-	if g.clientRef.ID == "" && g.clientRef.Embedded == nil {
-		g.clientRef.ID = relationTo(resClient, v("client")).ID
-	}
+	g.ofPatient = relationTo(resClient, v("client"))
 }
 
 // coded reads text and code of a species or breed; the text field may hold the

@@ -105,16 +105,24 @@ func (k *tokenKeeper) get(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", &Error{Op: opToken, Resource: opToken, Class: Transient, Err: context.Cause(ctx)}
 	}
-	if f.err != nil {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		// A renewal that fails for a while is no reason to stop: the old token still works.
-		if k.token.AccessToken != "" && k.c.cfg.Now().Before(k.token.Expiry) && !isClass(f.err, Auth) {
-			return k.token.AccessToken, nil
-		}
-		return "", f.err
+	if old := k.stillGood(f.err); old != "" {
+		return old, nil
 	}
-	return f.token.AccessToken, nil
+	return f.token.AccessToken, f.err
+}
+
+// stillGood returns the old token when renewing it failed in a way that passes
+// and it has not ended yet: that is no reason to stop.
+func (k *tokenKeeper) stillGood(err error) string {
+	if err == nil || isClass(err, Auth) {
+		return ""
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.c.cfg.Now().Before(k.token.Expiry) {
+		return ""
+	}
+	return k.token.AccessToken
 }
 
 // fresh reports whether the token need not be renewed yet. k.mu is held.

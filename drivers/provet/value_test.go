@@ -2,6 +2,7 @@ package provet
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -158,11 +159,11 @@ func TestGuardComparesAddresses(t *testing.T) {
 		"https://u:p@provetcloud.com/4321/api/0.1/patient/1/":      false,
 		"https://provetcloud.com/4321/api/0.10/":                   false,
 	} {
-		r, err := http.NewRequest(http.MethodGet, raw, nil)
+		u, err := url.Parse(raw)
 		if err != nil {
 			t.Fatal(raw, err)
 		}
-		if got := inside(api, r.URL); got != want {
+		if got := inside(api, u); got != want {
 			t.Errorf("%s: %v", raw, got)
 		}
 	}
