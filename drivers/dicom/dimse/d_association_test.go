@@ -3,7 +3,6 @@ package dimse
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -329,142 +328,6 @@ func TestD13HostileBytes(t *testing.T) {
 	}
 }
 
-func TestD14SilentCaller(t *testing.T) {
-	rq := dicomtest.Request(VerificationSOPClassUID).AppendTo(nil)
-	for name, send := range map[string]int{"silent": 0, "one byte every 5 s": len(rq)} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				l, _, stop := startPipes(t, ServerConfig{})
-				defer stop()
-				p := pipe(t, l)
-				start := time.Now()
-				var sender sync.WaitGroup
-				defer sender.Wait()
-				sender.Go(func() {
-					for i := range send {
-						if _, err := p.Conn.Write(rq[i : i+1]); err != nil {
-							return
-						}
-						time.Sleep(5 * time.Second)
-					}
-				})
-				p.ExpectClosed()
-				if d := time.Since(start); d != 30*time.Second {
-					t.Error(d)
-				}
-			})
-		})
-	}
-}
-
-func TestD15Idle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ended := make(chan AssociationSummary, 1)
-		l, _, stop := startPipes(t, ServerConfig{OnEnd: func(_ Peer, s AssociationSummary) { ended <- s }})
-		defer stop()
-		p := pipe(t, l)
-		p.Associate(dicomtest.Request(VerificationSOPClassUID))
-		time.Sleep(50 * time.Second)
-		echo := CEchoRQ{MessageID: 1, AffectedSOPClassUID: VerificationSOPClassUID}.Command()
-		p.Send(dicomtest.Message(1, echo.AppendTo(nil), nil))
-		p.ExpectPart()
-		start := time.Now()
-		p.ExpectAbort(0, 0)
-		if d := time.Since(start); d != 120*time.Second {
-			t.Error(d)
-		}
-		p.ExpectClosed()
-		if d := time.Since(start); d != 125*time.Second {
-			t.Errorf("closed after %v", d)
-		}
-		if s := <-ended; s.Operations != 1 || s.Err == nil {
-			t.Error(s)
-		}
-	})
-}
-
-func TestSlowPDUAndMessage(t *testing.T) {
-	echo := CEchoRQ{MessageID: 1, AffectedSOPClassUID: VerificationSOPClassUID}.Command()
-	set := echo.AppendTo(nil)
-	tests := []struct {
-		name  string
-		bytes []byte
-		want  time.Duration
-	}{
-		{"half a PDU", pdu.AppendFragments(nil, 1, true, set, 100)[:20], 30 * time.Second},
-		{"half a message", pdu.AppendFragments(nil, 1, true, set, 20)[:26], 60 * time.Second},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				l, _, stop := startPipes(t, ServerConfig{})
-				defer stop()
-				p := pipe(t, l)
-				p.Associate(dicomtest.Request(VerificationSOPClassUID))
-				time.Sleep(100 * time.Second)
-				start := time.Now()
-				p.SendBytes(tt.bytes)
-				p.ExpectAbort(2, 0)
-				if d := time.Since(start); d != tt.want {
-					t.Error(d)
-				}
-				_ = p.Conn.Close()
-			})
-		})
-	}
-}
-
-// A peer that does not read is dropped; one that reads a little at a time too,
-// though later.
-func TestPeerThatDoesNotRead(t *testing.T) {
-	for name, tt := range map[string]struct {
-		pause time.Duration
-		want  time.Duration
-	}{"not at all": {0, 30 * time.Second}, "a byte every 20 s": {20 * time.Second, 120 * time.Second}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				ended := make(chan AssociationSummary, 1)
-				l, _, stop := startPipes(t, ServerConfig{
-					Services: map[string]any{mwlClass: matches(1000)}, OnEnd: func(_ Peer, s AssociationSummary) { ended <- s },
-				})
-				defer stop()
-				p := pipe(t, l)
-				p.Associate(dicomtest.Request(mwlClass))
-				start := time.Now()
-				beginFind(p, 1)
-				if tt.pause > 0 {
-					var reader sync.WaitGroup
-					defer reader.Wait()
-					reader.Go(func() {
-						for b := make([]byte, 1); ; time.Sleep(tt.pause) {
-							if _, err := p.Conn.Read(b); err != nil {
-								return
-							}
-						}
-					})
-				}
-				if s := <-ended; !errors.Is(s.Err, ul.ErrLost) || time.Since(start) != tt.want {
-					t.Error(s.Err, time.Since(start))
-				}
-			})
-		})
-	}
-}
-
-func TestPanicInAuthorize(t *testing.T) {
-	caught := make(chan any, 1)
-	s, addr := startServer(t, ServerConfig{
-		Authorize: func(context.Context, AssociateInfo) (Grant, *Reject) { panic("a mistake") },
-		OnPanic:   func(_ Peer, value any, _ []byte) { caught <- value },
-	})
-	p := connect(t, addr)
-	p.Send(dicomtest.Request(VerificationSOPClassUID))
-	p.ExpectClosed()
-	if v := <-caught; v != "a mistake" || s.Stats().Open != 0 {
-		t.Error(v, s.Stats())
-	}
-}
-
 func TestD16Limits(t *testing.T) {
 	_, addr := startServer(t, ServerConfig{Authorize: func(_ context.Context, info AssociateInfo) (Grant, *Reject) {
 		if info.CallingAETitle == "UNKNOWN" {
@@ -530,85 +393,6 @@ func TestD17NeverReleased(t *testing.T) {
 	})
 }
 
-// waiting is a finder that sends one answer and waits for its context.
-func waiting(begun chan<- struct{}, ended chan<- error) Finder {
-	return finderFunc(func(ctx context.Context, _ *Request, answers *Answers) error {
-		if err := errors.Join(answers.Send(make([]byte, 10), Pending), answers.Flush()); err != nil {
-			return err
-		}
-		begun <- struct{}{}
-		<-ctx.Done()
-		ended <- context.Cause(ctx)
-		return context.Cause(ctx)
-	})
-}
-
-func beginFind(p *dicomtest.ScriptedPeer, id uint16) {
-	find := CFindRQ{MessageID: id, AffectedSOPClassUID: mwlClass}.Command()
-	p.Send(dicomtest.Message(1, find.AppendTo(nil), []byte{}))
-}
-
-func TestD19D20EndInTheMiddleOfAFind(t *testing.T) {
-	begun, ended := make(chan struct{}, 1), make(chan error, 1)
-	_, addr := startServer(t, ServerConfig{Services: map[string]any{mwlClass: waiting(begun, ended)}})
-	start := func() *dicomtest.ScriptedPeer {
-		p := connect(t, addr)
-		p.Associate(dicomtest.Request(mwlClass))
-		beginFind(p, 7)
-		<-begun
-		p.ExpectPart()
-		p.ExpectPart()
-		return p
-	}
-	t.Run("abort", func(t *testing.T) {
-		p := start()
-		p.Send(pdu.Abort{})
-		var aborted *ul.AbortedError
-		if err := <-ended; !errors.As(err, &aborted) || !aborted.ByPeer {
-			t.Error(err)
-		}
-		p.ExpectClosed()
-	})
-	t.Run("lost", func(t *testing.T) {
-		p := start()
-		_ = p.Conn.Close()
-		if err := <-ended; !errors.Is(err, ul.ErrLost) {
-			t.Error(err)
-		}
-	})
-	t.Run("release", func(t *testing.T) {
-		p := start()
-		p.Send(pdu.ReleaseRQ{})
-		if err := <-ended; !errors.Is(err, ul.ErrReleased) {
-			t.Error(err)
-		}
-		p.Expect(pdu.TypeReleaseRP)
-	})
-	t.Run("cancel", func(t *testing.T) {
-		p := start()
-		for _, id := range []uint16{6, 7} { // the first is stray
-			c := CCancelRQ{RespondedTo: id}.Command()
-			p.Send(dicomtest.Message(1, c.AppendTo(nil), nil))
-		}
-		if err := <-ended; !errors.Is(err, ErrCancelled) {
-			t.Error(err)
-		}
-		expectStatus(t, p, Cancel)
-		p.Release()
-	})
-}
-
-// expectStatus expects a response without data set.
-func expectStatus(t *testing.T, p *dicomtest.ScriptedPeer, want uint16) Command {
-	t.Helper()
-	_, command, part := p.ExpectPart()
-	var c Command
-	if err := c.Decode(part); err != nil || !command || c.Status != want || c.HasDataSet() {
-		t.Fatalf("%+v, %v; want status %04X", c, err, want)
-	}
-	return c
-}
-
 func TestD21OneWritePerMessage(t *testing.T) {
 	records := make(chan *dicomtest.Recorder, 1)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -655,36 +439,6 @@ func (l recordingListener) Accept() (net.Conn, error) {
 	r := dicomtest.NewRecorder(conn)
 	l.records <- r
 	return r, nil
-}
-
-func TestD22Shutdown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begun, ended := make(chan struct{}, 1), make(chan error, 1)
-		l, _, stop := startPipes(t, ServerConfig{Services: map[string]any{mwlClass: waiting(begun, ended)}})
-		p := pipe(t, l)
-		p.Associate(dicomtest.Request(mwlClass))
-		beginFind(p, 1)
-		p.ExpectPart()
-		p.ExpectPart()
-		<-begun
-		start := time.Now()
-		stopped := make(chan struct{})
-		go func() { stop(); close(stopped) }()
-		synctest.Wait()
-		late := pipe(t, l)
-		late.Send(dicomtest.Request(mwlClass))
-		late.ExpectReject(2, 3, 1)
-		_ = late.Conn.Close()
-		p.ExpectAbort(0, 0)
-		if d := time.Since(start); d != 5*time.Second {
-			t.Error(d)
-		}
-		if err := <-ended; !errors.Is(err, ErrShutdown) {
-			t.Error(err)
-		}
-		p.ExpectClosed()
-		<-stopped
-	})
 }
 
 func TestD18D23HonestAmongOthers(t *testing.T) {
