@@ -61,7 +61,7 @@ func (s *Snapshot) Destination(ctx context.Context, dest string) (Destination, e
 // owed something, by name.
 func (s *Snapshot) Destinations(ctx context.Context) ([]Destination, error) {
 	return all(ctx, s, `SELECT n.dest, paused_by, paused_at, pause_reason, coalesce(hold_until, 0), coalesce(failures, 0)
-		FROM (SELECT dest FROM destination UNION SELECT DISTINCT dest FROM outbox WHERE `+unsent+`) n
+		FROM (SELECT dest FROM destination UNION SELECT DISTINCT dest FROM outbox INDEXED BY outbox_open WHERE `+unsent+`) n
 		LEFT JOIN destination d ON d.dest = n.dest ORDER BY n.dest`, scanDestination)
 }
 
@@ -79,7 +79,7 @@ func (s *Snapshot) OutboxStats(ctx context.Context) ([]OutboxStats, error) {
 		SELECT n.dest, paused_by, paused_at, pause_reason, coalesce(hold_until, 0), coalesce(failures, 0),
 		  count(o.id) FILTER (WHERE state='ready'), count(o.id) FILTER (WHERE state='leased'), count(o.id) FILTER (WHERE state='parked'),
 		  coalesce(sum(o.attempts), 0), min(o.created_at)
-		FROM (SELECT dest FROM destination UNION SELECT DISTINCT dest FROM outbox WHERE `+unsent+`) n
+		FROM (SELECT dest FROM destination UNION SELECT DISTINCT dest FROM outbox INDEXED BY outbox_open WHERE `+unsent+`) n
 		LEFT JOIN destination d ON d.dest = n.dest
 		LEFT JOIN (SELECT id, dest, state, attempts, created_at FROM outbox INDEXED BY outbox_open WHERE `+unsent+`) o ON o.dest = n.dest
 		GROUP BY n.dest ORDER BY n.dest`,

@@ -170,18 +170,20 @@ func (tx *Tx) DropUnsent(ctx context.Context, orderID int64, dest, reason string
 	return int(n), err
 }
 
+const releaseLeases = `
+UPDATE outbox INDEXED BY outbox_leased SET state='ready', lease_until=NULL, lease_token=NULL WHERE state='leased'`
+
 // ReleaseLeases makes every leased entry ready again. It is called once at
 // start: what was in flight has an unknown outcome and is sent again, same
 // bytes, same id.
 func (tx *Tx) ReleaseLeases(ctx context.Context) (int, error) {
-	n, err := tx.exec(ctx, `UPDATE outbox SET state='ready', lease_until=NULL, lease_token=NULL WHERE state='leased'`)
+	n, err := tx.exec(ctx, releaseLeases)
 	return int(n), err
 }
 
 // ExpireLeases makes entries ready again whose lease has run out.
 func (tx *Tx) ExpireLeases(ctx context.Context, now time.Time) (int, error) {
-	n, err := tx.exec(ctx, `UPDATE outbox SET state='ready', lease_until=NULL, lease_token=NULL WHERE state='leased' AND lease_until <= ?`,
-		msNotNull(now))
+	n, err := tx.exec(ctx, releaseLeases+` AND lease_until <= ?`, msNotNull(now))
 	return int(n), err
 }
 
@@ -198,11 +200,14 @@ func (tx *Tx) RetryNow(ctx context.Context, id int64, now, giveUpAt time.Time) (
 	return true, err
 }
 
+const retryDest = `
+UPDATE outbox INDEXED BY outbox_open SET give_up_at=CASE state WHEN 'parked' THEN ?2 ELSE give_up_at END, state='ready', next_at=?1
+WHERE dest=?3 AND ` + unsent + ` AND state<>'leased'`
+
 // RetryDest is RetryNow for everything a destination is owed. It returns how
 // many entries are due now.
 func (tx *Tx) RetryDest(ctx context.Context, dest string, now, giveUpAt time.Time) (int, error) {
-	n, err := tx.exec(ctx, `UPDATE outbox SET give_up_at=CASE state WHEN 'parked' THEN ?2 ELSE give_up_at END, state='ready', next_at=?1
-		WHERE dest=?3 AND state IN ('ready','parked')`, msNotNull(now), msNotNull(giveUpAt), dest)
+	n, err := tx.exec(ctx, retryDest, msNotNull(now), msNotNull(giveUpAt), dest)
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package localdb
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,16 +38,16 @@ type OutboxFilter struct {
 // Outbox returns entries in the order of sending; with only done or dropped
 // ones asked for, newest first.
 func (s *Snapshot) Outbox(ctx context.Context, f OutboxFilter) ([]OutboxEntry, error) {
-	where, dir := []string{`e.` + unsent}, `ASC`
+	var where []string
 	var args []any
+	history := slices.Contains(f.States, Done) || slices.Contains(f.States, Dropped)
+	if !history {
+		where = append(where, `e.`+unsent)
+	}
 	if len(f.States) > 0 {
-		where[0] = `e.state IN (?` + strings.Repeat(`,?`, len(f.States)-1) + `)`
-		dir = `DESC`
+		where = append(where, `e.state IN (?`+strings.Repeat(`,?`, len(f.States)-1)+`)`)
 		for _, st := range f.States {
 			args = append(args, st)
-			if st != Done && st != Dropped {
-				dir = `ASC`
-			}
 		}
 	}
 	if f.Dest != "" {
@@ -55,11 +56,22 @@ func (s *Snapshot) Outbox(ctx context.Context, f OutboxFilter) ([]OutboxEntry, e
 	if f.OrderID != 0 {
 		where, args = append(where, `e.order_id = ?`), append(args, f.OrderID)
 	}
+	from := `outbox e`
+	switch { // the planner would rather walk through all of history than sort a few
+	case f.OrderID != 0:
+		from += ` INDEXED BY outbox_order`
+	case !history:
+		from += ` INDEXED BY outbox_open`
+	}
+	dir := `ASC`
+	if history && !slices.ContainsFunc(f.States, func(st string) bool { return st != Done && st != Dropped }) {
+		dir = `DESC`
+	}
 	limit := 500
 	if f.Limit > 0 {
 		limit = min(f.Limit, 5000)
 	}
-	return all(ctx, s, `SELECT `+outboxColumns+` FROM outbox e JOIN orders r ON r.id = e.order_id
+	return all(ctx, s, `SELECT `+outboxColumns+` FROM `+from+` JOIN orders r ON r.id = e.order_id
 		WHERE `+strings.Join(where, ` AND `)+` ORDER BY e.id `+dir+` LIMIT ?`, scanOutbox, append(args, limit)...)
 }
 
