@@ -187,7 +187,9 @@ func (c *Client) answer(k *call, resp *http.Response, b []byte) (any, error) {
 	case s == http.StatusNoContent:
 		return nil, nil
 	case s >= 200 && s < 300:
-		c.notePermission(k.res, write, false)
+		if k.method != http.MethodOptions {
+			c.notePermission(k.res, write, false)
+		}
 		return c.good(k, e, b, page)
 	case s >= 300 && s < 400:
 		e.Class, e.WrongBase, e.Detail = Destination, true, fmt.Sprintf("it redirects (HTTP %d)", s)

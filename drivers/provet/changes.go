@@ -69,6 +69,9 @@ func (c *Client) Changed(ctx context.Context, since time.Time, fn func(Row) erro
 	seen := &seenRows{fn: fn, at: map[string]time.Time{}}
 	for {
 		err := c.changedBy(ctx, &st, since, seen)
+		if seen.err != nil {
+			return seen.err
+		}
 		if errors.Is(err, errDeep) && st.mode < byID {
 			whole := pollState{mode: byID}
 			err = c.changedByID(ctx, &whole, since, seen)
@@ -128,7 +131,8 @@ func (c *Client) testOrder(ctx context.Context, field string, first Row) (orderT
 type seenRows struct {
 	fn    func(Row) error
 	at    map[string]time.Time
-	fresh int // rows passed on
+	fresh int   // rows passed on
+	err   error // of fn, which ended the call
 }
 
 func (s *seenRows) pass(r Row) error {
@@ -137,7 +141,8 @@ func (s *seenRows) pass(r Row) error {
 	}
 	s.at[r.ID] = r.Modified
 	s.fresh++
-	return s.fn(r)
+	s.err = s.fn(r)
+	return s.err
 }
 
 // row maps a list row; ok is false when it has no id.

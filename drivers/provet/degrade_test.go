@@ -373,7 +373,7 @@ func TestProxyAndRoots(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Order(t.Context(), "1")
-	if e := provetError(t, err); e.Class != provet.Destination || through == 0 {
+	if e := provetError(t, err); e.Class != provet.Destination || through == 0 || e.Detail != "the proxy refused (HTTP 403)" {
 		t.Error(e, through)
 	}
 	for _, bad := range []provet.Config{{CAFile: "does-not-exist.pem"}, {CAFile: "doc.go"}, {ProxyURL: "gopher://x"}} {
@@ -390,5 +390,38 @@ func TestCancelled(t *testing.T) {
 	cancel()
 	if _, err := c.Client.Order(ctx, "1"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Departments limit what is in scope; an order that names none stays in.
+func TestDepartments(t *testing.T) {
+	c, _ := scripted(t, answers(map[string]string{
+		"diagnosticimaging_worklist/":   `{"count":3,"next":null,"results":[{"id":1,"department":1},{"id":2,"department":"/department/2/"},{"id":3}]}`,
+		"diagnosticimaging_worklist/3/": `{"id":3,"referral":null}`,
+	}), func(c *provet.Config) { c.Departments = []string{"2"} })
+	got := map[string]bool{}
+	if err := c.Changed(t.Context(), time.Time{}, func(r provet.Row) error { got[r.ID] = r.InScope; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got["1"] || !got["2"] || !got["3"] {
+		t.Error(got)
+	}
+	up, err := c.Order(t.Context(), "3")
+	if err != nil || !up.InScope || len(up.Unmapped) != 3 {
+		t.Errorf("%+v, %v", up, err)
+	}
+}
+
+// The error of the callback ends the list and comes back as it is, whatever it is.
+func TestChangedCallbackError(t *testing.T) {
+	calls := 0
+	c, _ := scripted(t, func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		answers(map[string]string{"diagnosticimaging_worklist/": `{"count":1,"next":null,"results":[{"id":1}]}`})(w, r)
+	}, nil)
+	stop := &provet.Error{Class: provet.Permanent, HTTPStatus: http.StatusBadRequest}
+	err := c.Changed(t.Context(), time.Time{}, func(provet.Row) error { return stop })
+	if !errors.Is(err, stop) || calls > 1 {
+		t.Error(err, calls)
 	}
 }

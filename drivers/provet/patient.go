@@ -174,7 +174,9 @@ func phone(v any) string {
 			}
 			continue
 		}
-		if s := line(e); s != "" && relationTo("phonenumber", e).ID == "" || isDigits(line(e)) && len(line(e)) > 6 {
+		// A short number or a URL refers to a row of /phonenumber/.
+		s := line(e)
+		if s != "" && (relationTo("phonenumber", e).ID == "" || (isDigits(s) && len(s) > 6)) {
 			return s
 		}
 	}

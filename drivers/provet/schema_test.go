@@ -108,3 +108,25 @@ func TestImportSchemaBomb(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A client that knows the choices shows their labels.
+func TestImportedLabels(t *testing.T) {
+	f, err := os.Open("testdata/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c, _ := scripted(t, answers(map[string]string{"diagnosticimaging_worklist/7/": `{"imaging_status":30,"referral":null}`}),
+		func(c *provet.Config) { c.Fields = provet.Fields{"worklist": {"status": {"imaging_status"}}} })
+	rep, err := c.ImportSchema(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := rep.Fields(true)["worklist"]["status"]; len(got) != 1 || got[0] != "imaging_status" {
+		t.Error(got)
+	}
+	up, err := c.Order(t.Context(), "7")
+	if err != nil || up.Status != "30" || up.StatusLabel != "Valmis" {
+		t.Errorf("%+v, %v", up, err)
+	}
+}

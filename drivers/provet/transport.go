@@ -40,8 +40,19 @@ func newTransport(cfg Config, base *url.URL) (*http.Transport, error) {
 		MaxConnsPerHost:        32,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      base.Scheme == "https",
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, r *http.Response) error {
+			if r.StatusCode != http.StatusOK {
+				return &proxyError{status: r.StatusCode}
+			}
+			return nil
+		},
 	}, nil
 }
+
+// proxyError says that the proxy would not connect us.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string { return fmt.Sprintf("the proxy refused (HTTP %d)", e.status) }
 
 // rootPool returns the system's roots and those of a PEM file; nil means the
 // system's.
@@ -179,7 +190,13 @@ func classifyNetwork(err error, connected bool) (Class, string) {
 	var badCert x509.CertificateInvalidError
 	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var proxy *proxyError
 	switch {
+	case errors.As(err, &proxy):
+		if proxy.status == http.StatusProxyAuthRequired {
+			return Destination, "the proxy wants a user name and password"
+		}
+		return Destination, proxy.Error()
 	case errors.As(err, &dns):
 		return Destination, fmt.Sprintf("the name %.100s cannot be resolved", dns.Name)
 	case errors.As(err, &unknownCA):

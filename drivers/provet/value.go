@@ -239,17 +239,8 @@ func scalarFlat(v any) (string, bool) {
 	return "", false
 }
 
-// canonical writes a configured value like number and scalar do, so that both
-// compare as text.
-func canonical(s string) string {
-	s = cleanLine(s)
-	if n := json.Number(s); s != "" && strings.Trim(s, "-0123456789.") == "" {
-		if t := number(n); t != "" {
-			return t
-		}
-	}
-	return s
-}
+// canonical cleans a configured value as scalar does, so that both compare as text.
+func canonical(s string) string { return cleanLine(s) }
 
 // truth reads a flag: true, 1, "1", "true", "yes", or any other non-empty text
 // such as a date when dates is set.
