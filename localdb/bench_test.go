@@ -20,7 +20,7 @@ func filled(b *testing.B) *localdb.DB {
 	b.Helper()
 	db := localdbtest.Open(b)
 	start := time.Now()
-	localdbtest.Fill(b, db, 1000, *finished)
+	localdbtest.FillMany(b, db, 1000, *finished)
 	b.Logf("filled %d orders in %v", *finished, time.Since(start))
 	for i := range 100 {
 		insert(b, db, localdbtest.Order(i))
