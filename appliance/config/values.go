@@ -1,8 +1,6 @@
 package config
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -71,21 +69,6 @@ func (d Duration) D() time.Duration { return time.Duration(d) }
 // Names is one name or a list of names. In the file a single name may stand
 // without brackets, and a number counts as its digits.
 type Names []string
-
-// UnmarshalJSON reads a string or an array of strings.
-func (n *Names) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*n = Names{one}
-		return nil
-	}
-	var many []string
-	if err := json.Unmarshal(b, &many); err != nil {
-		return errors.New("expected a text or a list of texts")
-	}
-	*n = many
-	return nil
-}
 
 // Value is a text that may be written as a number in the file: Provet's choices
 // are numbers in some resources and words in others.
