@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/metrics"
@@ -59,6 +60,8 @@ type core struct {
 
 	// watch, when set, sees every line of every timeline after its commit.
 	watch func(*order.Order, order.Entry)
+
+	polledAt, sweptAt atomic.Int64 // unix ms of the last complete poll and sweep
 
 	// recent remembers what the last polls saw, so that the overlap of two polls
 	// does not read every order again.
@@ -203,4 +206,17 @@ func (b *batch) say(o *order.Order, kind string, source order.Source, code probl
 		b.after = append(b.after, func() { w(seen, e) })
 	}
 	return b.tx.AddEntry(b.ctx, e)
+}
+
+// lastPoll returns when the last complete poll ended; zero: none since the start.
+func (c *core) lastPoll() time.Time { return unixMilli(c.polledAt.Load()) }
+
+// lastSweep returns when the last complete sweep ended.
+func (c *core) lastSweep() time.Time { return unixMilli(c.sweptAt.Load()) }
+
+func unixMilli(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rayhound/rayhound/appliance/problem"
 	"github.com/rayhound/rayhound/drivers/dicom/dimse"
+	"github.com/rayhound/rayhound/drivers/dicom/mpps"
 	"github.com/rayhound/rayhound/drivers/dicom/mwl"
 	"github.com/rayhound/rayhound/localdb"
 )
@@ -25,58 +26,74 @@ type gate struct {
 
 	mu   sync.Mutex
 	last map[string]time.Time // when each machine was last heard
+	mpps map[string]time.Time // when each machine last sent MPPS
 }
 
-// caller is what the services know about a machine on an association.
-type caller struct {
-	*mwl.Machine // nil for an unknown caller that accept_unknown let in
-	lenient      bool
-}
-
-// MachineName answers mpps.Machine.
-func (c caller) MachineName() string {
-	if c.Machine == nil {
-		return ""
+// reported notes that a machine sent MPPS.
+func (g *gate) reported(name string, at time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.mpps == nil {
+		g.mpps = map[string]time.Time{}
 	}
-	return c.Name
+	g.mpps[name] = at
 }
 
-// MPPSLenient answers mpps.Machine.
+// lastReport returns when a machine sent MPPS last since the start.
+func (g *gate) lastReport(name string) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mpps[name]
+}
+
+// caller answers mpps.Machine for a configured machine.
+type caller struct {
+	*mwl.Machine
+	lenient bool
+}
+
+// MachineName is the machine's name in the settings.
+func (c caller) MachineName() string { return c.Name }
+
+// MPPSLenient is mpps_lenient of the settings.
 func (c caller) MPPSLenient() bool { return c.lenient }
 
-// MPPSCharset answers mpps.Machine.
-func (c caller) MPPSCharset() string {
-	if c.Machine == nil {
-		return ""
-	}
-	return c.Charset
-}
+// MPPSCharset is the machine's character set, for text that names none.
+func (c caller) MPPSCharset() string { return c.Charset }
 
-// WorklistMachine answers mwl's question whose list it is.
-func (c caller) WorklistMachine() *mwl.Machine { return c.Machine }
+// machine tells the MPPS service who is on an association; nil for a caller
+// that only accept_unknown let in.
+func (g *gate) machine(p *dimse.Peer) mpps.Machine {
+	name, _ := p.Tag.(string)
+	for i := range g.machines {
+		if name != "" && g.machines[i].Name == name {
+			return caller{&g.machines[i], g.lenient[name]}
+		}
+	}
+	return nil
+}
 
 // authorize answers dimse.ServerConfig.Authorize.
 func (g *gate) authorize(ctx context.Context, in dimse.AssociateInfo) (dimse.Grant, *dimse.Reject) {
 	machine, known := mwl.Caller(g.machines, in.CallingAETitle, in.Addr.Addr())
 	if !g.called(in.CalledAETitle, machine) {
 		g.refused(ctx, in, "it asked for another AE title than ours")
-		return dimse.Grant{}, dimse.RejectCalledAETitle
+		return dimse.Grant{}, &dimse.Reject{Result: 1, Source: 1, Reason: 7} // called AE title not recognized
 	}
 	if !known {
 		if g.open {
-			return dimse.Grant{Tag: caller{}, Key: "", MaxAssociations: 4}, nil
+			return dimse.Grant{Tag: ""}, nil
 		}
 		reason := "no machine has this AE title"
 		if _, elsewhere := mwl.Caller(g.anywhere(), in.CallingAETitle, in.Addr.Addr()); elsewhere {
 			reason = "the AE title is known, but not from this address"
 		}
 		g.refused(ctx, in, reason)
-		return dimse.Grant{}, dimse.RejectCallingAETitle
+		return dimse.Grant{}, &dimse.Reject{Result: 1, Source: 1, Reason: 3} // calling AE title not recognized
 	}
 	g.heard(machine.Name)
 	return dimse.Grant{
-		Tag: caller{machine, g.lenient[machine.Name]}, Key: machine.Name, MaxAssociations: 16,
-		PreferImplicit: machine.TransferSyntax == "implicit",
+		Tag: machine.Name, Key: machine.Name, PreferImplicit: machine.TransferSyntax == "implicit",
 	}, nil
 }
 
@@ -131,6 +148,9 @@ func (g *gate) lastHeard(name string) time.Time {
 // caller must never wait for our disk; a flood is cut by the server before it
 // comes here.
 func (g *gate) refused(ctx context.Context, in dimse.AssociateInfo, reason string) {
+	if in.CallingAETitle == selfTestTitle && in.Addr.Addr().Unmap().IsLoopback() {
+		return // the doctor knocks to see that somebody answers
+	}
 	ctx = context.WithoutCancel(ctx)
 	p := localdb.Pending{
 		CallingAETitle: in.CallingAETitle, CalledAETitle: in.CalledAETitle, Address: addressOf(in.Addr), Reason: reason, At: g.c.now(),

@@ -60,6 +60,8 @@ func (c *core) poll(ctx context.Context, every, baseline time.Duration, now chan
 			failures++
 		} else {
 			failures = 0
+			c.polledAt.Store(c.now().UnixMilli())
+			c.metrics.Polled(c.now())
 			c.practiceWorks()
 		}
 		if err := sleepOr(ctx, wait, now); err != nil {
@@ -159,7 +161,10 @@ func (c *core) sweep(ctx context.Context, every time.Duration) error {
 		if err := sleepOr(ctx, every, nil); err != nil {
 			return err
 		}
-		if err := c.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+		switch err := c.sweepOnce(ctx); {
+		case err == nil:
+			c.sweptAt.Store(c.now().UnixMilli())
+		case ctx.Err() == nil:
 			c.log.LogAttrs(ctx, levelOf(err), "sweep failed", errAttr(err))
 		}
 	}

@@ -138,7 +138,7 @@ const suggestWindow = 7 * 24 * time.Hour
 
 // suggest ranks the orders an arrival may belong to: by patient id, then name,
 // modality and time. It only ever suggests.
-func suggest(s *localdb.Snapshot, ctx context.Context, a *localdb.Arrival) ([]suggestion, error) {
+func suggest(ctx context.Context, s *localdb.Snapshot, a *localdb.Arrival) ([]suggestion, error) {
 	recent, err := s.FindOrders(ctx, localdb.OrderFilter{Since: a.At.Add(-suggestWindow), Limit: 500})
 	if err != nil {
 		return nil, err

@@ -3,8 +3,8 @@ package appliance
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/order"
@@ -259,14 +259,18 @@ func (b *batch) arrival(r *mpps.Report, reason string, code problem.Code) (int64
 }
 
 func (b *batch) raiseArrival(a *localdb.Arrival, code problem.Code) {
-	id := fmt.Sprint(a.ID)
-	station := a.Machine
-	if station == "" {
-		station = a.CallingAETitle
-	}
+	id, station := strconv.FormatInt(a.ID, 10), stationText(a)
 	b.after = append(b.after, func() {
 		b.c.board.RaiseSince(code, id, problem.Args{"station": station, "arrival": id}, a.At)
 	})
+}
+
+// stationText names the machine of an arrival.
+func stationText(a *localdb.Arrival) string {
+	if a.Machine != "" {
+		return a.Machine
+	}
+	return a.CallingAETitle
 }
 
 // refreshArrival brings an arrival up to date with its performed step.

@@ -92,18 +92,18 @@ func (c *core) deliverOne(ctx context.Context) (bool, error) {
 	}
 	var r statusReport
 	if err := json.Unmarshal(e.Payload, &r); err != nil {
-		return true, c.settleEntry(ctx, e, provetID, 0, provet.StatusResult{}, &provet.Error{Op: "report", Class: provet.Permanent, Detail: "unreadable entry", Err: err})
+		return true, c.settleEntry(ctx, e, r.State, 0, provet.StatusResult{}, &provet.Error{Op: "report", Class: provet.Permanent, Detail: "unreadable entry", Err: err})
 	}
 	start := c.now()
 	res, sendErr := c.practice.SetStatus(ctx, provetID, r.State)
 	if ctx.Err() != nil {
 		return false, ctx.Err() // outcome unknown: the lease is released at the next start
 	}
-	return true, c.settleEntry(ctx, e, provetID, c.now().Sub(start), res, sendErr)
+	return true, c.settleEntry(ctx, e, r.State, c.now().Sub(start), res, sendErr)
 }
 
 // settleEntry stores what became of an entry that was sent.
-func (c *core) settleEntry(ctx context.Context, e *localdb.OutboxEntry, provetID string, took time.Duration, res provet.StatusResult, sendErr error) error {
+func (c *core) settleEntry(ctx context.Context, e *localdb.OutboxEntry, state order.State, took time.Duration, res provet.StatusResult, sendErr error) error {
 	outcome := "done"
 	err := c.commit(ctx, func(b *batch) error {
 		a := localdb.Attempt{At: b.now, Duration: took, Outcome: "accepted"}
@@ -112,9 +112,9 @@ func (c *core) settleEntry(ctx context.Context, e *localdb.OutboxEntry, provetID
 			return err
 		}
 		if sendErr == nil {
-			text := "Provet Cloud has it: " + res.To
+			text := "Provet Cloud shows it as " + string(state)
 			if !res.Changed {
-				text = "Provet Cloud had it already: " + res.To
+				text = "Provet Cloud showed it as " + string(state) + " already"
 			}
 			a.Text = text
 			if _, err := b.tx.Finish(b.ctx, e.ID, e.LeaseToken, a, b.now); err != nil {

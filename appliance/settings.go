@@ -70,10 +70,11 @@ func machineOf(m *config.Modality) (mwl.Machine, error) {
 	for _, s := range m.SpeciesIn {
 		x.SpeciesIn = append(x.SpeciesIn, mwl.SpeciesField(s))
 	}
+	t := m.TextLimits
 	for field, n := range map[mwl.TextField]int{
-		mwl.LimitAccession: m.TextLimits.Accession, mwl.LimitPatientID: m.TextLimits.PatientID,
-		mwl.LimitName: m.TextLimits.Name, mwl.LimitProcedure: m.TextLimits.Description,
-		mwl.LimitStep: m.TextLimits.Description, mwl.LimitComments: m.TextLimits.Comments,
+		mwl.LimitAccession: t.Accession, mwl.LimitPatientID: t.PatientID, mwl.LimitName: t.Name,
+		mwl.LimitOwner: t.Owner, mwl.LimitSpecies: t.Species, mwl.LimitBreed: t.Breed,
+		mwl.LimitProcedure: t.Procedure, mwl.LimitStep: t.Step, mwl.LimitComments: t.Comments,
 	} {
 		if n > 0 {
 			x.TextLimits[field] = n

@@ -14,9 +14,10 @@ func (tx *Tx) AddEntry(ctx context.Context, e order.Entry) error {
 	return err
 }
 
-// Timeline returns an order's timeline, oldest first.
+// Timeline returns an order's timeline, oldest first. A line may be written
+// after a later one: what a machine saw is noted aside.
 func (s *Snapshot) Timeline(ctx context.Context, orderID int64) ([]order.Entry, error) {
-	return all(ctx, s, `SELECT id, order_id, at, kind, source, code, text FROM entry WHERE order_id = ? ORDER BY id`,
+	return all(ctx, s, `SELECT id, order_id, at, kind, source, code, text FROM entry WHERE order_id = ? ORDER BY at, id`,
 		func(r scanner) (e order.Entry, err error) {
 			err = r.Scan(&e.ID, &e.OrderID, intoTime{&e.At}, &e.Kind, &e.Source, &e.Code, &e.Text)
 			return e, err

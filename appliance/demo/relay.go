@@ -3,14 +3,10 @@ package demo
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // maxHook bounds the body of a webhook.
@@ -74,27 +70,4 @@ func orderID(contentType string, body []byte) string {
 		return ""
 	}
 	return form.Get(key)
-}
-
-// serve runs the relay on a free loopback port until ctx ends, and returns its
-// address.
-func serve(ctx context.Context, h http.Handler) (address string, wait func() error, err error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, fmt.Errorf("demo: %w", err)
-	}
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ln) }()
-	go func() {
-		<-ctx.Done()
-		srv.Close()
-	}()
-	return ln.Addr().String(), func() error {
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	}, nil
 }

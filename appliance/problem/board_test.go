@@ -91,6 +91,9 @@ func TestError(t *testing.T) {
 	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "RH-209") || !strings.Contains(err.Error(), "no rows") {
 		t.Errorf("the chain: %v", err)
 	}
+	if p := Of(fmt.Errorf("call: %w", refused{})); p == nil || p.Code != ProvetAuth {
+		t.Errorf("an error that knows its problem: %v", p)
+	}
 	if Of(cause) != nil || Of(nil) != nil {
 		t.Error("found a problem where there is none")
 	}
@@ -98,3 +101,9 @@ func TestError(t *testing.T) {
 		t.Error("no sentence")
 	}
 }
+
+// refused is an error of a driver that knows its problem.
+type refused struct{}
+
+func (refused) Error() string   { return "HTTP 401" }
+func (refused) Problem() *Error { return New(ProvetAuth, nil, nil) }

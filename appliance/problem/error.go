@@ -42,11 +42,19 @@ func (e *Error) Help() string {
 	return fill(d.Help, e.Args)
 }
 
-// Of returns the first Error in err's chain, or nil.
+// Of returns the first Error in err's chain, or nil. An error with the method
+// Problem() *Error counts as what that returns.
 func Of(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
+	}
+	var has interface {
+		error
+		Problem() *Error
+	}
+	if errors.As(err, &has) {
+		return has.Problem()
 	}
 	return nil
 }

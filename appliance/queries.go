@@ -1,0 +1,181 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/rayhound/rayhound/appliance/order"
+	"github.com/rayhound/rayhound/drivers/dicom/mwl"
+	"github.com/rayhound/rayhound/localdb"
+)
+
+const (
+	queryBuffer    = 512 // records that wait to be written; beyond, the newest are dropped and counted
+	queriesPerTurn = 64
+	queryPause     = 250 * time.Millisecond // between two writes
+	seenAgain      = time.Minute            // how often "seen by" is brought up to date for a machine
+	maxSeen        = 200_000
+)
+
+// queryLog writes the query log aside: a machine never waits for it.
+type queryLog struct {
+	c       *core
+	records chan mwl.QueryRecord
+
+	mu      sync.Mutex
+	dropped int
+	last    map[string]time.Time // machine -> last query
+
+	seen map[seenKey]time.Time // owned by run
+}
+
+type seenKey struct {
+	order   int64
+	machine string
+}
+
+func newQueryLog(c *core) *queryLog {
+	return &queryLog{c: c, records: make(chan mwl.QueryRecord, queryBuffer), last: map[string]time.Time{}, seen: map[seenKey]time.Time{}}
+}
+
+// add takes a record; it is mwl's Log callback and does not block.
+func (q *queryLog) add(r mwl.QueryRecord) {
+	q.c.metrics.Find(r.End, r.Matches, r.Duration)
+	q.mu.Lock()
+	q.last[r.Machine] = r.At
+	q.mu.Unlock()
+	select {
+	case q.records <- r:
+	default:
+		q.mu.Lock()
+		q.dropped++
+		q.mu.Unlock()
+	}
+}
+
+// lastQuery returns when a machine asked last since the start.
+func (q *queryLog) lastQuery(machine string) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.last[machine]
+}
+
+// run writes the records until ctx ends, several in one transaction, and then
+// what is left.
+func (q *queryLog) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			q.write(context.WithoutCancel(ctx), q.more(nil))
+			return ctx.Err()
+		case r := <-q.records:
+			q.write(ctx, q.more([]mwl.QueryRecord{r}))
+		}
+		if err := sleepOr(ctx, queryPause, nil); err != nil {
+			q.write(context.WithoutCancel(ctx), q.more(nil))
+			return err
+		}
+	}
+}
+
+// more takes what waits already.
+func (q *queryLog) more(rs []mwl.QueryRecord) []mwl.QueryRecord {
+	for len(rs) < queriesPerTurn {
+		select {
+		case r := <-q.records:
+			rs = append(rs, r)
+		default:
+			return rs
+		}
+	}
+	return rs
+}
+
+func (q *queryLog) write(ctx context.Context, rs []mwl.QueryRecord) {
+	if len(rs) == 0 {
+		return
+	}
+	logs := make([]localdb.QueryLog, 0, len(rs))
+	for i := range rs {
+		logs = append(logs, queryRow(&rs[i]))
+	}
+	err := q.c.commit(ctx, func(b *batch) error {
+		if err := b.tx.AddQueries(b.ctx, logs); err != nil {
+			return err
+		}
+		for i := range rs {
+			if err := q.markSeen(b, &rs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		q.c.log.LogAttrs(ctx, levelOf(err), "writing the query log failed", errAttr(err))
+	}
+}
+
+// markSeen notes for each order in an answer that the machine saw it; the first
+// time is a line of the order's timeline.
+func (q *queryLog) markSeen(b *batch, r *mwl.QueryRecord) error {
+	if r.Machine == "" {
+		return nil
+	}
+	if len(q.seen) > maxSeen {
+		clear(q.seen)
+	}
+	for _, id := range r.MatchedOrderIDs {
+		k := seenKey{id, r.Machine}
+		at, known := q.seen[k]
+		if known && r.At.Sub(at) < seenAgain {
+			continue
+		}
+		if !known {
+			if err := q.firstSight(b, id, r); err != nil {
+				return err
+			}
+		}
+		if err := b.tx.MarkSeen(b.ctx, id, r.Machine, r.At); err != nil {
+			return err
+		}
+		q.seen[k] = r.At
+	}
+	return nil
+}
+
+func (q *queryLog) firstSight(b *batch, id int64, r *mwl.QueryRecord) error {
+	list, err := b.tx.SeenBy(b.ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if s.Machine == r.Machine {
+			return nil
+		}
+	}
+	e := order.Entry{OrderID: id, At: r.At, Kind: "seen", Source: r.Machine, Text: "Seen by " + r.Machine}
+	if w := b.c.watch; w != nil {
+		if o, err := b.tx.OrderByID(b.ctx, id); err == nil {
+			b.after = append(b.after, func() { w(o, e) })
+		}
+	}
+	return b.tx.AddEntry(b.ctx, e)
+}
+
+// queryRow is the row of a record.
+func queryRow(r *mwl.QueryRecord) localdb.QueryLog {
+	excluded, _ := r.Excluded()
+	row := localdb.QueryLog{
+		At: r.At, Machine: r.Machine, CallingAETitle: r.CallingAETitle, Address: r.Address, Matches: r.Matches,
+		Status: r.Status, Bytes: r.Bytes, Millis: r.Duration.Milliseconds(), End: r.End, Matched: r.MatchedOrderIDs,
+	}
+	for _, e := range excluded {
+		row.Excluded = append(row.Excluded, localdb.QueryExcluded{OrderID: e.OrderID, Accession: e.Accession, Key: e.Key, Reason: e.Reason})
+	}
+	if keys, err := json.Marshal(r.Keys); err == nil { // keys are text: they always marshal
+		row.Keys = keys
+	}
+	return row
+}
