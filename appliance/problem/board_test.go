@@ -57,7 +57,9 @@ func TestBoard(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var heard []string
 	b := Board{Now: func() time.Time { return now }}
-	b.Changed = func(p Problem, active bool) { heard = append(heard, fmt.Sprint(p.Code, "/", p.Subject, " ", active, " ", len(b.All()))) }
+	b.Changed = func(p Problem, active bool) {
+		heard = append(heard, fmt.Sprint(p.Code, "/", p.Subject, " ", active, " ", len(b.All())))
+	}
 	b.Raise(OrderIdle, "12", Args{"accession": "12", "duration": "24h"})
 	now = now.Add(time.Second)
 	b.Raise(OrderIdle, "11", nil)
