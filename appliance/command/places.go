@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/rayhound/rayhound/appliance/config"
 	"github.com/rayhound/rayhound/appliance/control"
 	"github.com/rayhound/rayhound/appliance/problem"
+	"github.com/rayhound/rayhound/drivers/provet"
 )
 
 // env is what a command works with.
@@ -50,8 +53,13 @@ func (e *env) settings() (*config.File, error) {
 	f, err := config.Load(e.configPath)
 	var fe *config.FileError
 	switch {
-	case err == nil || errors.As(err, &fe):
-		return f, err //nolint:wrapcheck // worded for people already
+	case err == nil:
+		if mistakes := f.CheckFields(knownFields()); len(mistakes) > 0 {
+			return nil, &config.FileError{Path: e.configPath, Errors: mistakes}
+		}
+		return f, nil
+	case errors.As(err, &fe):
+		return nil, err //nolint:wrapcheck // worded for people already
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, problem.New(problem.FileUnusable, problem.Args{
 			"path": e.configPath, "reason": "there is no such file; rayhound config init writes one",
@@ -71,4 +79,13 @@ func (e *env) client() (*control.Client, error) {
 		return nil, err //nolint:wrapcheck // worded for people already
 	}
 	return control.Dial(f.Page.Listen[0], e.dataDir, e.command) //nolint:wrapcheck // worded for people already
+}
+
+// knownFields are the names that may stand under [provet.fields].
+func knownFields() map[string][]string {
+	known := map[string][]string{}
+	for resource, names := range provet.DefaultFields() {
+		known[resource] = slices.Sorted(maps.Keys(names))
+	}
+	return known
 }

@@ -26,6 +26,7 @@ type File struct {
 	Procedures  []Procedure  `toml:"procedure" comment:"Procedure codes for Provet's modalities."`
 
 	origin string // hash of the bytes it was read from
+	lines  lines  // where its keys stand there
 }
 
 // Clinic is [clinic].

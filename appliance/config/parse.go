@@ -43,7 +43,7 @@ func Parse(b []byte) (*File, error) {
 	if len(errs) > 0 {
 		return nil, located(errs, clean)
 	}
-	f.origin = Fingerprint(b)
+	f.origin, f.lines = Fingerprint(b), lineIndex(clean)
 	return f, nil
 }
 

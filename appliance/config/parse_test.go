@@ -218,6 +218,17 @@ func TestContractExample(t *testing.T) {
 	}
 }
 
+func TestCheckFields(t *testing.T) {
+	f, err := Parse([]byte("[provet.fields.worklist]\nstatus = \"a\"\nstatsu = \"b\"\n[provet.fields.worklst]\nx = \"y\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := f.CheckFields(map[string][]string{"worklist": {"status", "patient"}, "patient": {"name"}})
+	if len(errs) != 2 || errs[0].Line != 3 || errs[0].Hint != "did you mean status?" || errs[1].Line != 4 || errs[1].Hint != "did you mean worklist?" {
+		t.Errorf("%v", errs)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add(Template())

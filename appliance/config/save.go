@@ -81,7 +81,7 @@ func Save(path string, f *File, seen string) error {
 	if err := writeFile(path, b); err != nil {
 		return err
 	}
-	f.origin = back.origin
+	f.origin, f.lines = back.origin, back.lines
 	return nil
 }
 
