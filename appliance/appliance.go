@@ -39,6 +39,9 @@ type Config struct {
 	Log            *slog.Logger  // nil: none
 	LogFile        string        // for the support file; may be empty
 	Now            func() time.Time
+	// NoCallBudget lets the Provet driver call as fast as it can. For simulators
+	// only: Provet Cloud limits the calls of each API user.
+	NoCallBudget bool
 	// Watch, when set, sees every line of every timeline after its commit, on
 	// the goroutine that committed. It must not block.
 	Watch func(*order.Order, order.Entry)

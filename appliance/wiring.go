@@ -53,7 +53,7 @@ func (a *Appliance) wireProvet() {
 	c.Secret = a.clientSecret
 	c.Tokens = tokenStore{a.secrets}
 	c.UserAgent = "Rayhound/" + a.cfg.Version
-	c.Log, c.Now = a.log, a.cfg.Now
+	c.Log, c.Now, c.NoBudget = a.log, a.cfg.Now, a.cfg.NoCallBudget
 	client, err := provet.New(c)
 	if err != nil {
 		if p := practiceProblem(err); p != nil {
@@ -179,6 +179,9 @@ func (a *Appliance) restore(ctx context.Context) error {
 	if err := a.core.reroute(ctx, open); err != nil {
 		return err
 	}
+	if err := a.afterRestore(ctx); err != nil {
+		return err
+	}
 	return a.db.Read(ctx, func(s *localdb.Snapshot) error {
 		arrivals, err := s.ListArrivals(ctx, true, 1000)
 		if err != nil {
@@ -197,6 +200,24 @@ func (a *Appliance) restore(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// afterRestore looks at every open order again when the database came out of a
+// backup: Provet Cloud went on meanwhile.
+func (a *Appliance) afterRestore(ctx context.Context) error {
+	var restored bool
+	err := a.db.Read(ctx, func(s *localdb.Snapshot) error {
+		var err error
+		_, restored, err = s.State(ctx, localdb.RestoredAtState)
+		return err
+	})
+	if err != nil || !restored {
+		return err
+	}
+	if err := a.core.sweepOnce(ctx); err != nil {
+		return err
+	}
+	return a.db.Write(ctx, func(tx *localdb.Tx) error { return tx.DeleteState(ctx, localdb.RestoredAtState) })
 }
 
 // noticesFor is how long after its beginning a closed order's notices are shown

@@ -23,7 +23,7 @@ func (c arrivalsListCmd) Run(e *env) error {
 	}
 	all, err := client.Arrivals(e.ctx, c.All)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(all)
@@ -69,7 +69,7 @@ func (c arrivalsLinkCmd) Run(e *env) error {
 	}
 	o, err := client.LinkArrival(e.ctx, c.Arrival, c.Accession, c.Reason)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(o)

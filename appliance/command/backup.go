@@ -33,7 +33,7 @@ func (c backupCreateCmd) Run(e *env) error {
 	}
 	b, err := client.CreateBackup(e.ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(b)
@@ -95,7 +95,7 @@ func (c backupRestoreCmd) Run(e *env) error {
 		File: c.File, Path: filepath.Join(e.dataDir, "rayhound.db"), Who: e.command,
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	e.printf("Restored the copy of %s.\n", moment(r.Backup.CreatedAt))
 	if r.Aside != "" {
@@ -118,7 +118,7 @@ func (e *env) backups() ([]ui.Backup, error) {
 		}
 	}
 	if p := problem.Of(err); p == nil || p.Code != problem.ServiceStopped {
-		return nil, err //nolint:wrapcheck // worded for people already
+		return nil, err
 	}
 	folder := filepath.Join(e.dataDir, "backups")
 	infos, err := localdb.Backups(folder)

@@ -29,7 +29,7 @@ func (c dicomEchoCmd) Run(e *env) error {
 	}
 	begin := time.Now()
 	if err := query.Echo(e.ctx, t); err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	e.printf("%s answers after %s.\n", plain(c.Peer), time.Since(begin).Round(10*time.Microsecond))
 	return nil
@@ -71,7 +71,7 @@ func (c dicomFindCmd) Run(e *env) error {
 	all := []worklistItem{}
 	for entry, err := range query.Worklist(e.ctx, t, keys) {
 		if err != nil {
-			return err //nolint:wrapcheck // worded for people already
+			return err
 		}
 		all = append(all, itemOf(entry))
 		if c.Limit > 0 && len(all) == c.Limit {

@@ -41,7 +41,7 @@ func (c doctorCmd) Run(e *env) error {
 		e.showChecks(checks)
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	for _, k := range checks {
 		if k.Result == "fail" {

@@ -42,16 +42,18 @@ func (p *Program) fail(err error) int {
 	if pe == nil {
 		return p.say(exitFailed, line(sentence(err.Error())+".", "If this happens again, send a support file: rayhound support-file", string(problem.DBRead)))
 	}
-	text := line(pe.Sentence(), pe.Help(), string(pe.Code))
-	switch pe.Code {
-	case problem.Usage:
-		return p.say(exitUsage, text)
-	case problem.ServiceStopped:
-		return p.say(exitStopped, text)
-	case problem.ServiceDenied:
-		return p.say(exitDenied, text)
+	code, ok := exits[pe.Code]
+	if !ok {
+		code = exitFailed
 	}
-	return p.say(exitFailed, text)
+	return p.say(code, line(pe.Sentence(), pe.Help(), string(pe.Code)))
+}
+
+// exits are the exit codes of problems that do not just mean "failed".
+var exits = map[problem.Code]int{
+	problem.Usage:          exitUsage,
+	problem.ServiceStopped: exitStopped,
+	problem.ServiceDenied:  exitDenied,
 }
 
 // mistakes lists every mistake of a settings file before the sentence.

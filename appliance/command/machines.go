@@ -28,7 +28,7 @@ func (c machinesListCmd) Run(e *env) error {
 	}
 	all, err := client.Machines(e.ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(all)
@@ -60,7 +60,7 @@ func (c machinesPendingCmd) Run(e *env) error {
 	}
 	all, err := client.PendingMachines(e.ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(all)
@@ -96,7 +96,7 @@ func (c machinesQueriesCmd) Run(e *env) error {
 	}
 	all, err := client.Queries(e.ctx, ui.QueryFilter{Machine: c.Machine, Limit: c.Limit})
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(all)

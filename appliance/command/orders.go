@@ -62,7 +62,7 @@ func (c ordersListCmd) Run(e *env) error {
 	}
 	all, err := client.Orders(e.ctx, f)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(all)
@@ -130,7 +130,7 @@ func (c ordersAddCmd) Run(e *env) error {
 	}
 	o, err := client.AddOrder(e.ctx, n)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(o)
@@ -146,5 +146,5 @@ func parseTime(s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Parse(time.RFC3339, s) //nolint:wrapcheck // the caller words it
+	return time.Parse(time.RFC3339, s)
 }

@@ -110,7 +110,7 @@ func (c ordersLookCmd) Run(e *env) error {
 		return err
 	}
 	if err := client.Hint(e.ctx, c.ProvetID); err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	e.printf("Order %s of Provet Cloud will be looked at now.\n", plain(c.ProvetID))
 	return nil
@@ -124,7 +124,7 @@ func (e *env) act(accession string, a ui.Action, asJSON bool) error {
 	}
 	o, err := client.ActOnOrder(e.ctx, accession, a)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if asJSON {
 		return e.json(o)

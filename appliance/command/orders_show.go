@@ -26,7 +26,7 @@ func (c ordersShowCmd) Run(e *env) error {
 	}
 	o, err := client.Order(e.ctx, c.Accession)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(o)

@@ -32,7 +32,7 @@ func (c outboxListCmd) Run(e *env) error {
 	}
 	all, err := client.Outbox(e.ctx, ui.OutboxFilter{Destination: c.Destination, State: c.State, All: c.All, Limit: c.Limit})
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(all)
@@ -71,14 +71,14 @@ func (c outboxRetryCmd) Run(e *env) error {
 	if len(c.ID) == 0 {
 		n, err := client.RetryOutbox(e.ctx, c.Destination)
 		if err != nil {
-			return err //nolint:wrapcheck // worded for people already
+			return err
 		}
 		e.printf("Trying %s again.\n", count(n, "message"))
 		return nil
 	}
 	for _, id := range c.ID {
 		if err := client.RetryMessage(e.ctx, id); err != nil {
-			return err //nolint:wrapcheck // worded for people already
+			return err
 		}
 	}
 	e.printf("Trying %s again.\n", count(len(c.ID), "message"))
@@ -102,7 +102,7 @@ func (c outboxPauseCmd) Run(e *env) error {
 		return err
 	}
 	if err := client.PauseDestination(e.ctx, c.Destination, c.Reason); err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	e.printf("Sending to %s is paused.\n", plain(c.Destination))
 	return nil
@@ -122,7 +122,7 @@ func (c outboxResumeCmd) Run(e *env) error {
 		return err
 	}
 	if err := client.ResumeDestination(e.ctx, c.Destination); err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	e.printf("Sending to %s goes on.\n", plain(c.Destination))
 	return nil

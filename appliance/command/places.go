@@ -59,7 +59,7 @@ func (e *env) settings() (*config.File, error) {
 		}
 		return f, nil
 	case errors.As(err, &fe):
-		return nil, err //nolint:wrapcheck // worded for people already
+		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, problem.New(problem.FileUnusable, problem.Args{
 			"path": e.configPath, "reason": "there is no such file; rayhound config init writes one",
@@ -76,9 +76,9 @@ func (e *env) client() (*control.Client, error) {
 		f, err = config.Default(), nil
 	}
 	if err != nil {
-		return nil, err //nolint:wrapcheck // worded for people already
+		return nil, err
 	}
-	return control.Dial(f.Page.Listen[0], e.dataDir, e.command) //nolint:wrapcheck // worded for people already
+	return control.Dial(f.Page.Listen[0], e.dataDir, e.command)
 }
 
 // knownFields are the names that may stand under [provet.fields].

@@ -61,7 +61,7 @@ func (e *env) probe() (ui.Probe, error) {
 		}
 	}
 	if p := problem.Of(err); p == nil || p.Code != problem.ServiceStopped {
-		return ui.Probe{}, err //nolint:wrapcheck // worded for people already
+		return ui.Probe{}, err
 	}
 	f, err := e.settings()
 	if err != nil {
@@ -73,7 +73,7 @@ func (e *env) probe() (ui.Probe, error) {
 	}
 	r, err := direct.Probe(e.ctx)
 	if err != nil {
-		return ui.Probe{}, err //nolint:wrapcheck // worded for people already
+		return ui.Probe{}, err
 	}
 	return ui.Probe{Text: r.Text(), TOML: r.TOML()}, nil
 }
@@ -85,16 +85,16 @@ func (e *env) provetClient(f *config.File) (*provet.Client, error) {
 	if clientSecret.Empty() {
 		store, err := secret.NewStore(secret.Config{Dir: e.dataDir, CredentialsDir: e.Getenv("CREDENTIALS_DIRECTORY")})
 		if err != nil {
-			return nil, err //nolint:wrapcheck // worded for people already
+			return nil, err
 		}
 		if clientSecret, err = store.Open(secret.ProvetClientSecret); err != nil {
 			if problem.Of(err) != nil {
-				return nil, err //nolint:wrapcheck // worded for people already
+				return nil, err
 			}
 			return nil, problem.New(problem.ProvetUnconfigured, problem.Args{"what": "secret"}, err)
 		}
 	}
-	return provet.New(provet.Config{ //nolint:wrapcheck // worded for people already
+	return provet.New(provet.Config{
 		BaseURL: f.Provet.BaseURL, ClientID: f.Provet.ClientID,
 		Secret: func(context.Context) (string, error) { return clientSecret.Reveal(), nil },
 		CAFile: f.Provet.CAFile, ProxyURL: f.Provet.ProxyURL, Fields: fieldsOf(f), Zone: f.Clinic.Location(),
@@ -132,14 +132,14 @@ func (c provetImportSchemaCmd) Run(e *env) error {
 	if err != nil {
 		return unusable(c.File, err)
 	}
-	defer in.Close() //nolint:errcheck // opened for reading
+	defer in.Close()
 	fields := provet.DefaultFields()
 	if f, err := config.Load(e.configPath); err == nil {
 		fields = fields.With(fieldsOf(f))
 	}
 	r, err := fields.ImportSchema(in)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	probe := ui.Probe{Text: r.Text(), TOML: r.TOML()}
 	switch {

@@ -45,7 +45,7 @@ func (c secretSetCmd) Run(e *env) error {
 		return usage("The value is too long")
 	}
 	if err := client.SetSecret(e.ctx, c.Name, secret.New(value)); err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	e.printf("The secret %s is set.\n", c.Name)
 	return nil
@@ -71,7 +71,7 @@ func (c secretListCmd) Run(e *env) error {
 	}
 	all, err := client.Secrets(e.ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // worded for people already
+		return err
 	}
 	if c.JSON {
 		return e.json(all)

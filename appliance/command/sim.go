@@ -32,7 +32,7 @@ func (c simProvetCmd) Run(e *env) error {
 	if c.Orders < 0 || c.Orders > 1_000_000 {
 		return usage("--orders must be from 0 to 1000000")
 	}
-	return sim.Provet(e.ctx, sim.ProvetOptions{ //nolint:wrapcheck // worded for people already
+	return sim.Provet(e.ctx, sim.ProvetOptions{
 		Listen: c.Listen, ProvetID: c.ProvetID, ClientID: c.ClientID, ClientSecret: c.Secret, Orders: c.Orders, Every: c.Every, Seed: c.Seed,
 		Rename: c.Rename, Out: e.Stdout,
 	})
@@ -66,7 +66,7 @@ func (c simModalityCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return sim.Modality(e.ctx, sim.ModalityOptions{ //nolint:wrapcheck // worded for people already
+	return sim.Modality(e.ctx, sim.ModalityOptions{
 		Address: t.Address, CalledAETitle: t.CalledAETitle, AETitle: c.AETitle, Code: c.Code, Every: c.Every, Exam: c.Exam,
 		Discontinue: c.Discontinue, WithoutReference: c.WithoutOrder, Misbehave: c.Misbehave, Out: e.Stdout,
 	})

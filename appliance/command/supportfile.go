@@ -23,7 +23,7 @@ func (c supportFileCmd) Run(e *env) error {
 		return err
 	}
 	if c.Out == "-" {
-		return client.SupportFile(e.ctx, e.Stdout) //nolint:wrapcheck // worded for people already
+		return client.SupportFile(e.ctx, e.Stdout)
 	}
 	path := c.Out
 	if path == "" {

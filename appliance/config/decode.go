@@ -63,35 +63,35 @@ func (d *decoder) value(path string, in any, out reflect.Value) {
 		}
 		return
 	}
-	switch out.Kind() {
-	case reflect.String:
+	switch kind := out.Kind(); {
+	case kind == reflect.String:
 		if s, ok := in.(string); ok {
 			out.SetString(s)
 		} else {
 			d.mistaken(path, "a text in quotes", in)
 		}
-	case reflect.Bool:
+	case kind == reflect.Bool:
 		if b, ok := in.(bool); ok {
 			out.SetBool(b)
 		} else {
 			d.mistaken(path, "true or false", in)
 		}
-	case reflect.Int:
+	case kind == reflect.Int:
 		n, ok := in.(int64)
 		if !ok || int64(int(n)) != n {
 			d.mistaken(path, "a whole number", in)
 			return
 		}
 		out.SetInt(n)
-	case reflect.Struct:
+	case kind == reflect.Struct:
 		if m, ok := in.(map[string]any); ok {
 			d.table(path, m, out)
 		} else {
 			d.mistaken(path, "a table ["+path+"]", in)
 		}
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		d.rows(path, in, out)
-	case reflect.Map:
+	case kind == reflect.Map:
 		d.mapping(path, in, out)
 	default:
 		panic("config: no setting has the kind " + out.Kind().String())

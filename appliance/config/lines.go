@@ -33,14 +33,13 @@ func lineIndex(b []byte) lines {
 	x.p.Reset(b)
 	for x.p.NextExpression() {
 		e := x.p.Expression()
-		switch e.Kind {
-		case unstable.Table:
+		switch {
+		case e.Kind == unstable.Table:
 			x.table = x.path("", e.Key(), false)
-		case unstable.ArrayTable:
+		case e.Kind == unstable.ArrayTable:
 			x.table = x.path("", e.Key(), true)
-		case unstable.KeyValue:
+		case e.Kind == unstable.KeyValue:
 			x.keyValue(x.table, e)
-		default:
 		}
 	}
 	return x.at
@@ -83,14 +82,14 @@ func (x *indexer) keyValue(base string, e *unstable.Node) {
 }
 
 func (x *indexer) value(base string, v *unstable.Node) {
-	switch v.Kind {
-	case unstable.InlineTable:
+	switch {
+	case v.Kind == unstable.InlineTable:
 		for it := v.Children(); it.Next(); {
 			if it.Node().Kind == unstable.KeyValue {
 				x.keyValue(base, it.Node())
 			}
 		}
-	case unstable.Array:
+	case v.Kind == unstable.Array:
 		n := 0
 		for it := v.Children(); it.Next(); {
 			if it.Node().Kind == unstable.Comment {
@@ -99,6 +98,5 @@ func (x *indexer) value(base string, v *unstable.Node) {
 			n++
 			x.value(fmt.Sprintf("%s[%d]", base, n), it.Node())
 		}
-	default:
 	}
 }

@@ -201,26 +201,25 @@ func checkCode(at string, c Code, errs *Errors) {
 
 // checkTexts refuses control characters and huge texts everywhere.
 func checkTexts(path string, v reflect.Value, errs *Errors) {
-	switch v.Kind() {
-	case reflect.String:
+	switch kind := v.Kind(); {
+	case kind == reflect.String:
 		if s := v.String(); len(s) > maxText {
 			errs.add(path, "", "longer than %d bytes", maxText)
 		} else if strings.ContainsFunc(s, unicode.IsControl) {
 			errs.add(path, "", "contains a control character")
 		}
-	case reflect.Struct:
+	case kind == reflect.Struct:
 		for _, f := range fieldsOf(v.Type()) {
 			checkTexts(join(path, f.name), v.Field(f.index), errs)
 		}
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		for i := range v.Len() {
 			checkTexts(item(path, i), v.Index(i), errs)
 		}
-	case reflect.Map:
+	case kind == reflect.Map:
 		for it := v.MapRange(); it.Next(); {
 			checkTexts(join(path, it.Key().String()), it.Value(), errs)
 		}
-	default:
 	}
 }
 

@@ -44,7 +44,7 @@ func Template() []byte {
 
 // MarshalJSON returns the effective settings with the same names as the file.
 func (f *File) MarshalJSON() ([]byte, error) {
-	return json.Marshal(tree(reflect.ValueOf(f).Elem())) //nolint:wrapcheck // the caller is encoding/json
+	return json.Marshal(tree(reflect.ValueOf(f).Elem()))
 }
 
 // tree returns the generic form of a setting: what JSON shows and Equal compares.
@@ -129,13 +129,13 @@ func (w *writer) table(path string, v reflect.Value) {
 
 // section writes a table, the rows of an array of tables, or a mapping.
 func (w *writer) section(path string, f field, v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Struct:
+	switch kind := v.Kind(); {
+	case kind == reflect.Struct:
 		w.buf.WriteByte('\n')
 		w.comment(f.comment)
 		w.line("[" + path + "]")
 		w.table(path, v)
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		for i := range v.Len() {
 			w.buf.WriteByte('\n')
 			w.line("[[" + path + "]]")
@@ -145,7 +145,7 @@ func (w *writer) section(path string, f field, v reflect.Value) {
 			rows.table(path, v.Index(i))
 			w.buf.Write(rows.buf.Bytes())
 		}
-	case reflect.Map:
+	case kind == reflect.Map:
 		if v.Len() == 0 {
 			return
 		}
@@ -161,7 +161,6 @@ func (w *writer) section(path string, f field, v reflect.Value) {
 		}
 		w.line("[" + path + "]")
 		w.pairs(v)
-	default:
 	}
 }
 
@@ -173,14 +172,13 @@ func (w *writer) pairs(v reflect.Value) {
 
 // isTable reports whether a setting is written under a heading of its own.
 func isTable(f field, v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Struct, reflect.Map:
+	switch kind := v.Kind(); {
+	case kind == reflect.Struct || kind == reflect.Map:
 		return !f.inline
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		return v.Type() != namesType
-	default:
-		return false
 	}
+	return false
 }
 
 // inlineText returns a value as it stands behind the equals sign.

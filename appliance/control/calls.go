@@ -170,7 +170,7 @@ func (c *Client) SupportFile(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // it was read
+	defer body.Close()
 	if _, err := io.Copy(w, body); err != nil {
 		return fmt.Errorf("control: the support file broke off: %w", err)
 	}

@@ -91,7 +91,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if resp.StatusCode == http.StatusOK {
 		return resp.Body, nil
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	return nil, c.refusal(resp)
 }
 
@@ -122,7 +122,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // it was read
+	defer body.Close()
 	b, err := io.ReadAll(io.LimitReader(body, maxAnswer))
 	if err != nil {
 		return problem.New(problem.ServiceStopped, problem.Args{"address": c.address}, err)

@@ -70,7 +70,7 @@ func open(ctx context.Context, o Options, watch func(*order.Order, order.Entry))
 	}
 	c.app, err = appliance.New(ctx, appliance.Config{
 		Settings: settings, DataDir: c.dir, Version: o.Version, ClientSecret: secret.New("secret"),
-		Log: c.log.Logger, LogFile: c.log.Path(), Watch: watch,
+		Log: c.log.Logger, LogFile: c.log.Path(), Watch: watch, NoCallBudget: true,
 	})
 	if err != nil {
 		return nil, err

@@ -115,7 +115,7 @@ func Tail(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("logging: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("logging: %w", err)

@@ -36,7 +36,7 @@ func (r redactor) Handle(ctx context.Context, rec slog.Record) error {
 		clean.AddAttrs(cleanAttr(a))
 		return true
 	})
-	return r.next.Handle(ctx, clean) //nolint:wrapcheck // a handler in a chain
+	return r.next.Handle(ctx, clean)
 }
 
 // WithAttrs cleans the attributes once.

@@ -300,7 +300,7 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
-	return cipher.NewGCM(block) //nolint:wrapcheck // cannot fail with AES
+	return cipher.NewGCM(block)
 }
 
 // keyID names a key without telling anything about it.
@@ -329,12 +329,12 @@ func unreadable(name, reason string, cause error) error {
 func readSmall(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the callers compare and wrap
+		return nil, err
 	}
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("secret: %s is larger than %d bytes", path, maxFile)
 	}
-	return os.ReadFile(path) //nolint:wrapcheck // the callers compare and wrap
+	return os.ReadFile(path)
 }
 
 // writeFile writes a file, mode 0600, so that a power cut leaves the old or the

@@ -14,7 +14,7 @@ import (
 func (b *bundle) health(ctx context.Context) ([]byte, error) {
 	all, err := b.cfg.Source.Problems(ctx, true)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	type entry struct {
 		Code     problem.Code     `json:"code"`
@@ -35,11 +35,11 @@ func (b *bundle) health(ctx context.Context) ([]byte, error) {
 func (b *bundle) connections(ctx context.Context) ([]byte, error) {
 	known, err := b.cfg.Source.Machines(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	pending, err := b.cfg.Source.PendingMachines(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	return indented(map[string]any{"machines": known, "pending": pending})
 }
@@ -47,7 +47,7 @@ func (b *bundle) connections(ctx context.Context) ([]byte, error) {
 func (b *bundle) outbox(ctx context.Context) ([]byte, error) {
 	all, err := b.cfg.Source.Outbox(ctx, ui.OutboxFilter{All: true, Limit: messagesShown})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	type entry struct {
 		ID          int64     `json:"id"`
@@ -108,7 +108,7 @@ type entryRecord struct {
 func (b *bundle) orders(ctx context.Context) ([]byte, error) {
 	all, err := b.cfg.Source.Orders(ctx, ui.OrderFilter{Limit: ordersShown})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	out := make([]orderRecord, 0, len(all))
 	for i := range all {
@@ -150,7 +150,7 @@ var openKeys = map[string]bool{
 func (b *bundle) queries(ctx context.Context) ([]byte, error) {
 	all, err := b.cfg.Source.Queries(ctx, ui.QueryFilter{Limit: queriesShown})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	type excluded struct {
 		Order string `json:"order"`

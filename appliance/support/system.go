@@ -20,7 +20,7 @@ import (
 func (b *bundle) summary(ctx context.Context) ([]byte, error) {
 	st, err := b.cfg.Source.Status(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "Rayhound %s, support file of %s\n", b.cfg.Version, b.cfg.Now().UTC().Format(time.RFC3339))
@@ -51,7 +51,7 @@ func (b *bundle) settings(context.Context) ([]byte, error) {
 	}
 	f, err := config.Parse(b.cfg.Settings.TOML()) // a copy of its own
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its type is shown
+		return nil, err
 	}
 	f.Clinic.Name = logging.Removed
 	f.Clinic.AccessionPrefix = presence(f.Clinic.AccessionPrefix)
@@ -69,7 +69,7 @@ func (b *bundle) settings(context.Context) ([]byte, error) {
 func (b *bundle) secrets(ctx context.Context) ([]byte, error) {
 	all, err := b.cfg.Source.Secrets(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	return indented(all) // names and ages
 }
@@ -80,7 +80,7 @@ func (b *bundle) log(context.Context) ([]byte, error) {
 	}
 	tail, err := logging.Tail(b.cfg.LogPath, maxLog)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its type is shown
+		return nil, err
 	}
 	return []byte(logging.Scrub(string(tail))), nil
 }
@@ -101,7 +101,7 @@ func (b *bundle) database(ctx context.Context) ([]byte, error) {
 	}
 	text, err := b.cfg.DBCheck(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // only its code is shown
+		return nil, err
 	}
 	return []byte(text + "\n"), nil
 }
