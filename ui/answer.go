@@ -62,19 +62,22 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeError(w, httpStatus(p.Code), p)
 }
 
+// statuses are the HTTP statuses of problems that are not internal errors.
+var statuses = map[problem.Code]int{
+	problem.OrderUnknown:  http.StatusNotFound,
+	problem.OrderState:    http.StatusConflict,
+	problem.Usage:         http.StatusBadRequest,
+	problem.OrderInvalid:  http.StatusBadRequest,
+	problem.OrderUnmapped: http.StatusBadRequest,
+	problem.ConfigInvalid: http.StatusBadRequest,
+	problem.ServiceDenied: http.StatusForbidden,
+	problem.DiskLow:       http.StatusInsufficientStorage,
+}
+
 // httpStatus returns the status that fits a problem.
 func httpStatus(c problem.Code) int {
-	switch c {
-	case problem.OrderUnknown:
-		return http.StatusNotFound
-	case problem.OrderState:
-		return http.StatusConflict
-	case problem.Usage, problem.OrderInvalid, problem.OrderUnmapped, problem.ConfigInvalid:
-		return http.StatusBadRequest
-	case problem.ServiceDenied:
-		return http.StatusForbidden
-	case problem.DiskLow:
-		return http.StatusInsufficientStorage
+	if s, ok := statuses[c]; ok {
+		return s
 	}
 	return http.StatusInternalServerError
 }

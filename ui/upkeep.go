@@ -95,5 +95,5 @@ func (f *firstByte) Write(b []byte) (int, error) {
 		f.w.Header().Set("Content-Disposition", `attachment; filename="rayhound-support.zip"`)
 		f.w.WriteHeader(http.StatusOK)
 	}
-	return f.w.Write(b) //nolint:wrapcheck // a writer in a chain
+	return f.w.Write(b)
 }

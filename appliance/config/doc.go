@@ -12,6 +12,7 @@
 //	toml     name of the key
 //	comment  what it means, written above the key
 //	default  value when the key is absent; lists are separated by commas
-//	min, max range of numbers and durations; a min of "0" beside "zero" keeps 0 meaning off
+//	min, max range of numbers and durations
 //	oneof    the words allowed, separated by |
+//	inline   write the table behind the equals sign
 package config
