@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path"
@@ -52,15 +53,31 @@ func TestScripts(t *testing.T) {
 				Setup: func(e *testscript.Env) error {
 					e.Setenv("RAYHOUND_CONFIG", filepath.Join(e.WorkDir, "rayhound.toml"))
 					e.Setenv("RAYHOUND_DATA", filepath.Join(e.WorkDir, "data"))
+					for _, name := range []string{"PAGE", "DICOM", "PROVET"} {
+						addr, err := freeAddress(t.Context())
+						if err != nil {
+							return err
+						}
+						e.Setenv(name, addr)
+					}
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually, "expand": expand},
 			})
 		})
 	}
 	if found == 0 {
 		t.Fatalf("no story in %s", scripts)
 	}
+}
+
+// freeAddress returns an address on loopback that nobody listens on.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // deadline leaves time to say where a script hangs.
@@ -110,6 +127,15 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(100 * time.Millisecond) // between two tries; the limit decides
 	}
+}
+
+// expand replaces $NAME in a file by the variables of the script.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: expand FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // goList runs go list, which needs no network.

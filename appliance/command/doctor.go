@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/rayhound/rayhound/appliance/config"
 	"github.com/rayhound/rayhound/appliance/problem"
@@ -52,15 +53,18 @@ func (c doctorCmd) Run(e *env) error {
 }
 
 func (e *env) showChecks(checks []ui.Check) {
-	bad := 0
+	bad, area, name := 0, 0, 0
+	for _, k := range checks {
+		area, name = max(area, utf8.RuneCountInString(k.Area)), max(name, utf8.RuneCountInString(k.Name))
+	}
 	for _, k := range checks {
 		text := k.Detail
 		if k.Code != "" {
 			text += " (" + k.Code + ")"
 		}
-		e.printf("%-8s %-10s %-24s %s\n", k.Result, plain(k.Area), plain(k.Name), plain(text))
+		e.printf("%-7s  %-*s  %-*s  %s\n", k.Result, area, plain(k.Area), name, plain(k.Name), plain(text))
 		if k.Help != "" && k.Result != "ok" {
-			e.printf("%-8s %-10s %-24s -> %s\n", "", "", "", plain(k.Help))
+			e.printf("%*s-> %s\n", 7+2+area+2+name+2, "", plain(k.Help))
 		}
 		if k.Result == "fail" {
 			bad++

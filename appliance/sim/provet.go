@@ -37,7 +37,9 @@ func Provet(ctx context.Context, o ProvetOptions) error {
 	p := &printer{w: o.Out}
 	cfg := provetsim.Config{
 		ProvetID: o.ProvetID, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Seed: o.Seed, Admin: true, NoLimits: true,
-		OnPatch: func(patch provetsim.Patch) { p.printf("%s  written: %+v\n", time.Now().Format("15:04:05"), patch) },
+		OnPatch: func(patch provetsim.Patch) {
+			p.printf("%s  order %d: %s -> %s (%d)\n", time.Now().Format("15:04:05"), patch.ID, patch.From, patch.To, patch.Status)
+		},
 	}
 	if o.Rename {
 		cfg = provetsim.Renamed(cfg, o.Seed)
