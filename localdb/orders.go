@@ -12,12 +12,14 @@ import (
 
 const insertOrder = `
 INSERT INTO orders(provet_id, accession_number, study_instance_uid, requested_procedure_id, state, revision, by_hand,
-  created_at, changed_at, closed_at, patient_id, search_text, content_hash, holds, content)
-VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+  created_at, changed_at, closed_at, patient_id, search_text, content_hash, holds, content,
+  upstream_status, closed_by, closed_text, notices)
+VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
 
 const updateOrder = `
 UPDATE orders SET provet_id=?, accession_number=?, study_instance_uid=?, requested_procedure_id=?, state=?, revision=?, by_hand=?,
-  created_at=?, changed_at=?, closed_at=?, patient_id=?, search_text=?, content_hash=?, holds=?, content=?
+  created_at=?, changed_at=?, closed_at=?, patient_id=?, search_text=?, content_hash=?, holds=?, content=?,
+  upstream_status=?, closed_by=?, closed_text=?, notices=?
 WHERE id=?`
 
 // InsertOrder stores a new order with its steps and sets o.ID. When its Provet
@@ -68,6 +70,10 @@ func orderArgs(o *order.Order) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	notices, err := toJSON(o.Notices)
+	if err != nil {
+		return nil, err
+	}
 	closed := ms(o.ClosedAt)
 	if !o.State.Open() && o.ClosedAt.IsZero() {
 		closed = msNotNull(o.ChangedAt) // retention must have an end to count from
@@ -75,6 +81,7 @@ func orderArgs(o *order.Order) ([]any, error) {
 	return []any{
 		orNull(o.ProvetID), o.AccessionNumber, o.StudyInstanceUID, o.RequestedProcedureID, string(o.State), o.Revision, o.ByHand,
 		msNotNull(o.CreatedAt), msNotNull(o.ChangedAt), closed, o.Content.Patient.ID, searchText(o), o.ContentHash, holds, content,
+		o.UpstreamStatus, string(o.ClosedBy), o.ClosedText, notices,
 	}, nil
 }
 
@@ -107,13 +114,14 @@ func (tx *Tx) insertSteps(ctx context.Context, orderID int64, steps []order.Step
 }
 
 const orderColumns = `o.id, o.provet_id, o.accession_number, o.study_instance_uid, o.requested_procedure_id, o.state, o.revision,
-  o.by_hand, o.created_at, o.changed_at, o.closed_at, o.content_hash, o.holds, o.content`
+  o.by_hand, o.created_at, o.changed_at, o.closed_at, o.content_hash, o.holds, o.content,
+  o.upstream_status, o.closed_by, o.closed_text, o.notices`
 
 func scanOrder(r scanner) (*order.Order, error) {
 	o := &order.Order{}
 	err := r.Scan(&o.ID, intoText{&o.ProvetID}, &o.AccessionNumber, &o.StudyInstanceUID, &o.RequestedProcedureID, &o.State, &o.Revision,
 		&o.ByHand, intoTime{&o.CreatedAt}, intoTime{&o.ChangedAt}, intoTime{&o.ClosedAt}, &o.ContentHash,
-		intoJSON{&o.Holds}, intoJSON{&o.Content})
+		intoJSON{&o.Holds}, intoJSON{&o.Content}, &o.UpstreamStatus, &o.ClosedBy, &o.ClosedText, intoJSON{&o.Notices})
 	return o, err
 }
 

@@ -30,6 +30,8 @@ func TestOrderComesBackAsStored(t *testing.T) {
 	o := localdbtest.Order(1)
 	o.State = order.Held
 	o.Holds = []order.Hold{{Code: "RH-201", Field: "modality", Detail: "Dental X-ray"}}
+	o.UpstreamStatus, o.ClosedBy, o.ClosedText = "3", order.Upstream, "withdrawn in Provet Cloud"
+	o.Notices = []order.Notice{{Code: "RH-206", Args: map[string]string{"accession": "10001"}, At: localdbtest.Start, Done: true}}
 	o.Steps[0].ForeignStudyUID = "1.2.3.4"
 	o.Steps[0].StartedAt = localdbtest.Start.Add(7 * time.Millisecond)
 	o.Steps = append(o.Steps, order.Step{ScheduledProcedureStepID: "10001-2", Modality: order.Ref{ID: "4", Name: "CT"}, State: order.Scheduled})

@@ -139,7 +139,7 @@ CREATE TABLE orders (
   content_hash           TEXT NOT NULL,
   holds                  TEXT NOT NULL,                     -- JSON
   content                TEXT NOT NULL                      -- JSON
-) STRICT;
+, upstream_status TEXT NOT NULL DEFAULT '', closed_by       TEXT NOT NULL DEFAULT '', closed_text     TEXT NOT NULL DEFAULT '', notices         TEXT NOT NULL DEFAULT 'null') STRICT;
 
 CREATE INDEX orders_closed    ON orders(closed_at) WHERE closed_at IS NOT NULL;
 
