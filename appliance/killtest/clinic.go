@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rayhound/rayhound/appliance/config"
+	"github.com/rayhound/rayhound/appliance/control"
+	"github.com/rayhound/rayhound/drivers/dicom/dicomsim"
+	"github.com/rayhound/rayhound/drivers/dicom/query"
+	"github.com/rayhound/rayhound/drivers/provet/provetsim"
+)
+
+// daySpeed is how much faster Provet Cloud's clock runs than ours: a minute of
+// the run is an hour of the clinic. Every start looks again at what changed in
+// the last five minutes of Provet's time; in ours that would be all there is.
+const daySpeed = 60
+
+// trial is one run: the clinic around the program, and what is known about it.
+type trial struct {
+	o            options
+	dir, dataDir string
+	settingsPath string
+	bin          string
+	page, dicom  string // addresses
+	sim          *provetsim.Sim
+	book         *book
+	people       *people
+	technicians  []*technician
+	probe        *dicomsim.Modality // asks whether the worklist answers
+	busy         atomic.Int64
+	evening      atomic.Int64  // nanoseconds added to Provet's clock
+	lossy        atomic.Bool   // webhooks are lost on the way
+	aimed        atomic.Int32  // what the next kill waits for
+	fire         chan struct{} // it happened
+	hooks        *http.Server
+	dice         *rand.Rand // of the relay
+	diceMu       sync.Mutex
+	wg           sync.WaitGroup
+	cancel       context.CancelFunc
+}
+
+// newTrial makes the clinic in dir. Nothing works yet but Provet Cloud.
+func newTrial(ctx context.Context, o options, dir string) (_ *trial, err error) {
+	t := &trial{
+		o: o, dir: dir, dataDir: filepath.Join(dir, "data"), settingsPath: filepath.Join(dir, "rayhound.toml"),
+		book: newBook(), fire: make(chan struct{}, 1), dice: dice(o.seed, "relay"),
+	}
+	if err := os.MkdirAll(t.dataDir, 0o700); err != nil {
+		return nil, err
+	}
+	if t.bin, err = program(ctx, o, dir); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(dice(o.seed, "ports"), 2)
+	if err != nil {
+		return nil, err
+	}
+	t.page, t.dicom = ports[0], ports[1]
+	address, err := t.openProvet()
+	if err != nil {
+		return nil, err
+	}
+	if err := config.Save(t.settingsPath, t.settings(address), ""); err != nil {
+		return nil, err
+	}
+	t.people = &people{t: t, rng: dice(o.seed, "people"), done: map[string]int{}}
+	return t, t.openMachines()
+}
+
+// dice is the random source of one part.
+func dice(seed int64, part string) *rand.Rand {
+	h := uint64(14695981039346656037) // FNV-1a
+	for _, c := range []byte(part) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(uint64(seed), h)) // repeatable, not secret
+}
+
+// freePorts finds loopback ports below those that systems give to outgoing
+// connections, so that nobody takes them while the program is down.
+func freePorts(rng *rand.Rand, n int) (list []string, err error) {
+	for range 1000 {
+		if len(list) == n {
+			return list, nil
+		}
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rng.IntN(10000))
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", addr); err == nil { //nolint:noctx // closed at once
+			ln.Close()
+			list = append(list, addr)
+		}
+	}
+	return nil, errors.Join(errors.New("no free port"), err)
+}
+
+// openProvet starts the simulated Provet Cloud and the relay of its webhooks.
+func (t *trial) openProvet() (address string, err error) {
+	hooks, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // lives until close
+	if err != nil {
+		return "", err
+	}
+	began := time.Now()
+	cfg := provetsim.Config{
+		Seed: t.o.seed, ExtraPatients: 150,
+		// A start has a fresh call budget, which is right for a clinic that starts
+		// once a month; the tenant must not count two hundred of them together.
+		NoLimits: true,
+		Now: func() time.Time {
+			return began.Add(daySpeed * time.Since(began)).Add(time.Duration(t.evening.Load()))
+		},
+		Delivery: provetsim.Delivery{Interval: time.Second, Concurrency: 8},
+		OnPatch:  func(provetsim.Patch) { t.aim(aimPatch) },
+	}
+	for trigger, reason := range map[int]string{
+		provetsim.TriggerOrderCreated: "create", provetsim.TriggerOrderUpdated: "update", provetsim.TriggerOrderDeleted: "delete",
+	} {
+		cfg.Webhooks = append(cfg.Webhooks, provetsim.Webhook{Trigger: trigger, URL: "http://" + hooks.Addr().String() + "/" + reason, Name: reason})
+	}
+	t.sim = provetsim.New(cfg)
+	api, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // lives until close
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.cancel = cancel
+	t.hooks = &http.Server{Handler: http.HandlerFunc(t.relay), ReadHeaderTimeout: 10 * time.Second}
+	t.wg.Go(func() { _ = t.hooks.Serve(hooks) })  // ends with close
+	t.wg.Go(func() { _ = t.sim.Serve(ctx, api) }) // likewise
+	return api.Addr().String(), nil
+}
+
+// relay hands a webhook on to the program, and answers 200 after it was stored.
+// In bad weather some are acknowledged and lost.
+func (t *trial) relay(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	form, perr := url.ParseQuery(string(body))
+	id := form.Get("diagnosticimagingworklist_id")
+	if err != nil || perr != nil || id == "" {
+		t.book.violate("relay: a webhook without an order: %s", body)
+		return
+	}
+	t.diceMu.Lock()
+	lost := t.lossy.Load() && t.dice.IntN(8) == 0
+	t.diceMu.Unlock()
+	if lost && (t.o.sweep || r.URL.Path != "/delete") {
+		return
+	}
+	c, err := control.Dial(t.page, t.dataDir, "killtest")
+	if err == nil {
+		t.aim(aimHint)
+		err = c.Hint(r.Context(), id)
+	}
+	if err != nil {
+		http.Error(w, "not stored, send it again", http.StatusServiceUnavailable)
+		return
+	}
+	t.book.hinted()
+}
+
+// settings are the clinic's.
+func (t *trial) settings(address string) *config.File {
+	f := config.Default()
+	f.Clinic.Name = "Riverside Veterinary Clinic"
+	f.Clinic.TimeZone = "Europe/Helsinki"
+	f.Provet.BaseURL = "http://" + address + "/4321"
+	f.Provet.ClientID = "rayhound"
+	f.Provet.WeightUnit = "kg"
+	f.Provet.PollInterval = config.Duration(5 * time.Second)
+	f.Provet.SweepInterval = config.Duration(time.Minute)
+	value := func(key string) config.Value { return config.Value(t.sim.StatusValue(key)) }
+	f.Provet.Status = config.Status{
+		Scheduled: value("scheduled"), InProgress: value("in_progress"), Completed: value("done"),
+		Discontinued: value("discontinued"), Withdrawn: config.Names{t.sim.StatusValue("cancelled")},
+	}
+	f.DICOM.Listen = config.Names{t.dicom}
+	f.Page.Listen = config.Names{t.page}
+	for _, m := range machines {
+		x := config.NewModality()
+		x.Name, x.AETitle, x.Code = m.name, m.title, m.code
+		f.Modalities = append(f.Modalities, x)
+	}
+	for i, m := range t.sim.Modalities() {
+		x := &f.Modalities[i%len(machines)]
+		x.Serves = append(x.Serves, m.Name)
+	}
+	return f
+}
+
+// openMachines makes the machines and their technicians.
+func (t *trial) openMachines() error {
+	soon := query.Timeouts{Connect: time.Second, Associate: 2 * time.Second, Response: 5 * time.Second, Release: time.Second}
+	for _, m := range machines {
+		x, err := dicomsim.New(dicomsim.Config{AETitle: m.title, Address: t.dicom, Code: m.code, StationName: m.name, Timeouts: soon})
+		if err != nil {
+			return err
+		}
+		t.technicians = append(t.technicians, &technician{
+			t: t, m: x, title: m.title, rng: dice(t.o.seed, m.title), exams: map[string]*exam{}, busy: &t.busy,
+		})
+		t.probe = x
+	}
+	return nil
+}
+
+// client talks to the program.
+func (t *trial) client() (*control.Client, error) { return control.Dial(t.page, t.dataDir, "killtest") }
+
+// close ends what newTrial and play began.
+func (t *trial) close() {
+	t.cancel()
+	t.hooks.Close()
+	t.sim.Close()
+	t.wg.Wait()
+}
+
+// reasonOf is the first line of an error.
+func reasonOf(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxShown bounds how many violations are printed.
+const maxShown = 15
+
+// settle starts the program for the last time and waits until everything
+// agrees, twice in a row, or until the time for it is over. What is wrong then
+// is a violation. It returns how long it took.
+func (t *trial) settle(ctx context.Context, n *tally) (time.Duration, error) {
+	c, err := t.start()
+	if err != nil {
+		return 0, err
+	}
+	defer c.kill()
+	if err := t.ready(ctx, c, n); err != nil {
+		return 0, err
+	}
+	deadline := time.Now().Add(t.o.settle)
+	agreed := 0
+	for {
+		wrong, err := t.unsettled(ctx)
+		if err == nil && len(wrong) == 0 {
+			wrong, err = t.check(ctx)
+		}
+		if err == nil && len(wrong) == 0 {
+			agreed++
+		} else {
+			agreed = 0
+		}
+		if agreed == 2 {
+			break
+		}
+		if c.died() {
+			return 0, fmt.Errorf("the program ended by itself:\n%s", t.lastWords())
+		}
+		if time.Now().After(deadline) {
+			if err != nil {
+				return 0, err
+			}
+			if len(wrong) > 0 {
+				all, err := t.check(ctx)
+				if err != nil {
+					return 0, err
+				}
+				wrong = append(wrong, all...)
+			}
+			for _, w := range wrong {
+				t.book.violate("%s", w)
+			}
+			break
+		}
+		if !pause(ctx, 500*time.Millisecond) {
+			return 0, ctx.Err()
+		}
+	}
+	for _, w := range t.checkWrites() {
+		t.book.violate("%s", w)
+	}
+	took := time.Since(c.began)
+	arrivals, err := t.arrivals(ctx)
+	t.book.arrived(arrivals)
+	c.kill()
+	t.checkDatabase(ctx, n)
+	return took, err
+}
+
+// unsettled says what is still on its way.
+func (t *trial) unsettled(ctx context.Context) (what []string, err error) {
+	c, err := t.client()
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.Hints > 0 {
+		what = append(what, fmt.Sprintf("unsettled: %d hints wait", s.Hints))
+	}
+	for _, d := range s.Destinations {
+		if d.Ready+d.Leased+d.Parked > 0 {
+			what = append(what, fmt.Sprintf("unsettled: outbox %s: %d ready, %d leased, %d parked", d.Name, d.Ready, d.Leased, d.Parked))
+		}
+	}
+	if n := t.busy.Load(); n > 0 {
+		what = append(what, fmt.Sprintf("unsettled: %d examinations have not ended", n))
+	}
+	return what, nil
+}
+
+// arrivals returns why open arrivals are there, with their number.
+func (t *trial) arrivals(ctx context.Context) (map[string]int, error) {
+	c, err := t.client()
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.Arrivals(ctx, false)
+	reasons := map[string]int{}
+	for _, a := range list {
+		reasons[a.Reason]++
+	}
+	return reasons, err
+}
+
+// verdict prints the summary, and the violations when there are any.
+func (t *trial) verdict(n *tally, settled, took time.Duration) error {
+	b := t.book
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kinds := map[string]int{}
+	for _, v := range b.violations {
+		kind, _, _ := strings.Cut(v, ":")
+		kinds[kind]++
+	}
+	middle, largest := median(n.answers)
+	fmt.Printf("\n%d kills (%d while starting, %d aimed at an event) in %.0f s, seed %d\n", t.o.rounds, n.early, n.aimed, took.Seconds(), t.o.seed)
+	fmt.Printf("worklist answered %d starts, median %d ms, longest %d ms after the start; settled in %.1f s; database checked %d times\n",
+		len(n.answers), middle.Milliseconds(), largest.Milliseconds(), settled.Seconds(), n.checks)
+	fmt.Printf("people: %s\n", counts(t.people.done))
+	fmt.Printf("%d webhooks stored, %d worklist queries, %d status writes; refused on the way: %s; arrivals: %s\n",
+		b.hints, b.queries, len(t.sim.Patches()), counts(b.refused), counts(b.arrivals))
+	fmt.Printf("%d rounds, %d orders, %d MPPS, %d lost, %d doubled, %d identities changed, %d MPPS lost, %d states wrong, %d contents wrong, %d writes wrong, %d database faults, %d other\n",
+		t.o.rounds, len(t.people.made()), len(b.acks), kinds["lost"], kinds["doubled"], kinds["identity"], kinds["mpps"], kinds["state"],
+		kinds["content"], kinds["write"], kinds["database"], kinds["start"]+kinds["unsettled"]+kinds["relay"])
+	if len(b.violations) == 0 {
+		return nil
+	}
+	for i, v := range b.violations {
+		if i == maxShown {
+			fmt.Printf("  … and %d more\n", len(b.violations)-i)
+			break
+		}
+		fmt.Println("  " + v)
+	}
+	return errViolated
+}
+
+// counts writes "create 12, delete 3".
+func counts(m map[string]int) string {
+	if len(m) == 0 {
+		return "none"
+	}
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%s %d", k, m[k]))
+	}
+	return strings.Join(parts, ", ")
+}
