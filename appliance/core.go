@@ -25,8 +25,11 @@ type practice interface {
 	Order(ctx context.Context, id string) (provet.Upstream, error)
 	// Changed calls fn for every order changed at or after since, at least once.
 	Changed(ctx context.Context, since time.Time, fn func(provet.Row) error) error
-	// SetStatus writes the status that stands for a state, when it differs.
+	// SetStatus writes the status that stands for a state, when it differs. The
+	// error is provet.ErrWithdrawn when a person withdrew the order meanwhile.
 	SetStatus(ctx context.Context, id string, st order.State) (provet.StatusResult, error)
+	// OverwriteStatus writes it over a withdrawal too.
+	OverwriteStatus(ctx context.Context, id string, st order.State) (provet.StatusResult, error)
 	// MapsStatus reports whether a state is written at all.
 	MapsStatus(order.State) bool
 }

@@ -73,6 +73,7 @@ func (c *core) deliverOne(ctx context.Context) (bool, error) {
 	}
 	var e *localdb.OutboxEntry
 	var provetID string
+	told := false // a person knows that it was withdrawn and imaged
 	err = c.db.Write(ctx, func(tx *localdb.Tx) error {
 		if _, err := tx.ExpireLeases(ctx, c.now()); err != nil {
 			return err
@@ -83,7 +84,7 @@ func (c *core) deliverOne(ctx context.Context) (bool, error) {
 		}
 		o, err := tx.OrderByID(ctx, e.OrderID)
 		if err == nil {
-			provetID = o.ProvetID
+			provetID, told = o.ProvetID, noticed(o, problem.OrderCancelledLate)
 		}
 		return err
 	})
@@ -94,8 +95,12 @@ func (c *core) deliverOne(ctx context.Context) (bool, error) {
 	if err := json.Unmarshal(e.Payload, &r); err != nil {
 		return true, c.settleEntry(ctx, e, r.State, 0, provet.StatusResult{}, &provet.Error{Op: "report", Class: provet.Permanent, Detail: "unreadable entry", Err: err})
 	}
+	set := c.practice.SetStatus
+	if told && imaged(r.State) {
+		set = c.practice.OverwriteStatus
+	}
 	start := c.now()
-	res, sendErr := c.practice.SetStatus(ctx, provetID, r.State)
+	res, sendErr := set(ctx, provetID, r.State)
 	if ctx.Err() != nil {
 		return false, ctx.Err() // outcome unknown: the lease is released at the next start
 	}
@@ -130,6 +135,10 @@ func (c *core) settleEntry(ctx context.Context, e *localdb.OutboxEntry, state or
 			b.after = append(b.after, func() { c.board.Clear(problem.ReportRefused, o.AccessionNumber) })
 			return b.say(o, "reported", destProvet, "", text)
 		}
+		if errors.Is(sendErr, provet.ErrWithdrawn) {
+			outcome, err = b.withdrawnMeanwhile(e, o, state, a)
+			return err
+		}
 		outcome, err = b.failed(e, o, a, sendErr)
 		return err
 	})
@@ -137,10 +146,41 @@ func (c *core) settleEntry(ctx context.Context, e *localdb.OutboxEntry, state or
 	if sendErr == nil {
 		c.metrics.Delivered(destProvet, c.now().Sub(e.CreatedAt))
 		c.practiceWorks()
-	} else {
+	} else if !errors.Is(sendErr, provet.ErrWithdrawn) {
 		c.practiceFailed(sendErr)
 	}
 	return err
+}
+
+// imaged reports whether a state says that imaging began.
+func imaged(s order.State) bool {
+	return s == order.InProgress || s == order.Completed || s == order.Discontinued
+}
+
+// withdrawnMeanwhile decides about a report that would write over a withdrawal.
+// Before imaging the withdrawal wins, and the order is looked at again. After it
+// the images win, once the order says so to a person: the notice is stored
+// before anything is written, so that a crash cannot lose it.
+func (b *batch) withdrawnMeanwhile(e *localdb.OutboxEntry, o *order.Order, state order.State, a localdb.Attempt) (outcome string, err error) {
+	a.Outcome, a.Text = "withdrawn", "Provet Cloud shows it as withdrawn"
+	if !imaged(state) {
+		if _, err := b.tx.Abandon(b.ctx, e.ID, e.LeaseToken, a, b.now); err != nil {
+			return "", err
+		}
+		return "dropped", b.hint(o.ProvetID, "report")
+	}
+	if !noticed(o, problem.OrderCancelledLate) {
+		b.notice(o, problem.OrderCancelledLate, problem.Args{"accession": o.AccessionNumber})
+		if err := b.say(o, outcomeLate, order.Upstream, problem.OrderCancelledLate, "It was withdrawn in Provet Cloud after imaging had begun; the images stay with the order"); err != nil {
+			return "", err
+		}
+		if err := b.save(o); err != nil {
+			return "", err
+		}
+	}
+	_, err = b.tx.Retry(b.ctx, e.ID, e.LeaseToken, a, b.now)
+	b.outbox = true
+	return "retry", err
 }
 
 // failed decides what follows from an error: the driver has classed it, its

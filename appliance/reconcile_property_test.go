@@ -96,12 +96,23 @@ func (c *cloud) Changed(_ context.Context, since time.Time, fn func(provet.Row) 
 }
 
 func (c *cloud) SetStatus(ctx context.Context, id string, st order.State) (provet.StatusResult, error) {
+	return c.write(ctx, id, st, false)
+}
+
+func (c *cloud) OverwriteStatus(ctx context.Context, id string, st order.State) (provet.StatusResult, error) {
+	return c.write(ctx, id, st, true)
+}
+
+func (c *cloud) write(ctx context.Context, id string, st order.State, over bool) (provet.StatusResult, error) {
 	if err := c.failure(); err != nil {
 		return provet.StatusResult{}, err
 	}
 	o := c.orders[id]
 	if o == nil || o.deleted {
 		return provet.StatusResult{}, provet.ErrGone
+	}
+	if o.status == "9" && !over {
+		return provet.StatusResult{}, provet.ErrWithdrawn
 	}
 	to := cloudStatus[st]
 	res := provet.StatusResult{Changed: o.status != to, From: o.status, To: to}

@@ -11,6 +11,10 @@ import (
 // ErrGone says that Provet Cloud no longer knows the order (HTTP 404 or 410).
 var ErrGone = errors.New("provet: the order is gone")
 
+// ErrWithdrawn says that Provet Cloud shows the order as withdrawn, so nothing
+// was written over that.
+var ErrWithdrawn = errors.New("provet: the order was withdrawn")
+
 // ErrUnmapped says that no value is configured for a state, so nothing was sent.
 var ErrUnmapped = errors.New("provet: no status value is configured for this state")
 

@@ -145,6 +145,13 @@ func suiteStatus(t *testing.T, sc provetsim.Config) {
 	if err != nil || !up.Finished {
 		t.Errorf("finished %v, %v", up.Finished, err)
 	}
+	c.sim.SetStatus(id, "cancelled")
+	if _, err := c.SetStatus(t.Context(), sid, order.InProgress); !errors.Is(err, provet.ErrWithdrawn) || c.sim.Status(id) != "cancelled" {
+		t.Errorf("withdrawn: %v, status %s", err, c.sim.Status(id))
+	}
+	if res, err := c.OverwriteStatus(t.Context(), sid, order.InProgress); err != nil || !res.Changed || c.sim.Status(id) != "in_progress" {
+		t.Errorf("overwritten: %+v, %v, status %s", res, err, c.sim.Status(id))
+	}
 	c.sim.DeleteOrder(id)
 	if _, err := c.SetStatus(t.Context(), sid, order.InProgress); !errors.Is(err, provet.ErrGone) {
 		t.Errorf("gone: %v", err)

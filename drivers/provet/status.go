@@ -23,9 +23,22 @@ func (c *Client) MapsStatus(st order.State) bool { return canonical(c.cfg.Status
 // After a write whose outcome is unknown it reads again, so that nil means that
 // Provet Cloud shows the value.
 //
+// It does not write over a withdrawal, which only a person makes; see
+// OverwriteStatus.
+//
 // Errors are ErrUnmapped when no value is configured (nothing was sent), ErrGone
-// when the order does not exist, else *Error.
+// when the order does not exist, ErrWithdrawn, else *Error.
 func (c *Client) SetStatus(ctx context.Context, id string, st order.State) (StatusResult, error) {
+	return c.setStatus(ctx, id, st, false)
+}
+
+// OverwriteStatus is SetStatus that writes over a withdrawal too, for an order
+// that was imaged all the same.
+func (c *Client) OverwriteStatus(ctx context.Context, id string, st order.State) (StatusResult, error) {
+	return c.setStatus(ctx, id, st, true)
+}
+
+func (c *Client) setStatus(ctx context.Context, id string, st order.State, over bool) (StatusResult, error) {
 	want := canonical(c.cfg.Status[st])
 	if want == "" {
 		return StatusResult{}, ErrUnmapped
@@ -43,6 +56,9 @@ func (c *Client) SetStatus(ctx context.Context, id string, st order.State) (Stat
 	res := StatusResult{To: want}
 	if res.From, _ = scalar(value); res.From == want {
 		return res, nil
+	}
+	if !over && st != order.Cancelled && c.withdrawn(res.From) {
+		return res, ErrWithdrawn
 	}
 	shown, err := c.patchStatus(ctx, id, name, likeRead(value, want))
 	var e *Error
