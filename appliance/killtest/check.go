@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/appliance/problem"
@@ -51,6 +52,9 @@ func (t *trial) checkOrder(id int, o *ui.Order) string {
 		}
 		return ""
 	}
+	if !exists && !o.State.Open() && t.people.deletedUnheard(o.ProvetID) {
+		return "" // the sweep asks for open orders only
+	}
 	if text := stateWrong(o, up.Status, exists); text != "" {
 		return fmt.Sprintf("state: order %d: %s", id, text)
 	}
@@ -62,8 +66,7 @@ func (t *trial) checkOrder(id int, o *ui.Order) string {
 
 // stateWrong compares the states. A status of "" is a deleted order.
 func stateWrong(o *ui.Order, up string, exists bool) string {
-	noticed := slices.ContainsFunc(o.Notices, func(n ui.Notice) bool { return n.Code == string(problem.OrderCancelledLate) })
-	gone := !exists || up == "cancelled"
+	noticed, gone := lateNoticed(o), !exists || up == "cancelled"
 	ok := false
 	switch o.State {
 	case order.Received, order.Held:
@@ -144,22 +147,55 @@ func (t *trial) remarks(provetID string) *string {
 	return &o.Remarks
 }
 
+// inFlight is how long a write may take from reading the status to changing it,
+// by Provet's clock. What a person does meanwhile is overwritten: Provet Cloud
+// has no conditional writes.
+const inFlight = daySpeed * 100 * time.Millisecond
+
 // checkWrites looks at everything that was written to Provet Cloud.
-func (t *trial) checkWrites() (wrong []string) {
+func (t *trial) checkWrites(ctx context.Context) (wrong []string, err error) {
 	for _, v := range t.sim.Violations() {
 		wrong = append(wrong, fmt.Sprintf("write: %s %s: %s", v.Method, v.Path, v.Reason))
 	}
+	list, err := t.orders(ctx)
+	if err != nil {
+		return wrong, err
+	}
+	noticed := map[int]bool{}
+	for i := range list {
+		if id, err := strconv.Atoi(list[i].ProvetID); err == nil {
+			noticed[id] = lateNoticed(&list[i])
+		}
+	}
 	done := map[int]bool{}
 	for _, p := range t.sim.Patches() {
+		race := p.At.Sub(t.people.withdrawnAt(p.ID)) < inFlight
 		switch {
 		case p.Status != 200:
 			wrong = append(wrong, fmt.Sprintf("write: order %d: %v was answered %d", p.ID, p.Fields, p.Status))
 		case done[p.ID] && p.To != "done":
 			wrong = append(wrong, fmt.Sprintf("write: order %d went back from done to %s", p.ID, p.To))
-		case p.From == "cancelled" && p.To == "scheduled":
+		case p.From != "cancelled" || p.To != "scheduled" && noticed[p.ID]:
+		case race:
+			t.book.refuse("withdrawal overwritten within a write")
+		case p.To == "scheduled":
 			wrong = append(wrong, fmt.Sprintf("write: the withdrawal of order %d was overwritten with %q", p.ID, p.To))
+		default:
+			wrong = append(wrong, fmt.Sprintf("write: the withdrawal of order %d was overwritten with %q and nobody was told", p.ID, p.To))
 		}
 		done[p.ID] = done[p.ID] || p.Status == 200 && p.To == "done"
 	}
-	return wrong
+	return wrong, nil
+}
+
+// withdrawnAt returns when a person withdrew an order, by Provet's clock.
+func (p *people) withdrawnAt(id int) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.withdrawn[id]
+}
+
+// lateNoticed reports whether a person is asked to look at a late withdrawal.
+func lateNoticed(o *ui.Order) bool {
+	return slices.ContainsFunc(o.Notices, func(n ui.Notice) bool { return n.Code == string(problem.OrderCancelledLate) })
 }

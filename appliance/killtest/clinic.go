@@ -41,8 +41,10 @@ type trial struct {
 	technicians  []*technician
 	probe        *dicomsim.Modality // asks whether the worklist answers
 	busy         atomic.Int64
-	evening      atomic.Int64  // nanoseconds added to Provet's clock
-	lossy        atomic.Bool   // webhooks are lost on the way
+	evening      atomic.Int64 // nanoseconds added to Provet's clock
+	lossy        atomic.Bool  // webhooks are lost on the way
+	calm         atomic.Bool  // people do less
+	began        time.Time
 	aimed        atomic.Int32  // what the next kill waits for
 	fire         chan struct{} // it happened
 	hooks        *http.Server
@@ -56,7 +58,7 @@ type trial struct {
 func newTrial(ctx context.Context, o options, dir string) (_ *trial, err error) {
 	t := &trial{
 		o: o, dir: dir, dataDir: filepath.Join(dir, "data"), settingsPath: filepath.Join(dir, "rayhound.toml"),
-		book: newBook(), fire: make(chan struct{}, 1), dice: dice(o.seed, "relay"),
+		began: time.Now(), book: newBook(), fire: make(chan struct{}, 1), dice: dice(o.seed, "relay"),
 	}
 	if err := os.MkdirAll(t.dataDir, 0o700); err != nil {
 		return nil, err
@@ -76,7 +78,7 @@ func newTrial(ctx context.Context, o options, dir string) (_ *trial, err error) 
 	if err := config.Save(t.settingsPath, t.settings(address), ""); err != nil {
 		return nil, err
 	}
-	t.people = &people{t: t, rng: dice(o.seed, "people"), done: map[string]int{}}
+	t.people = &people{t: t, rng: dice(o.seed, "people"), done: map[string]int{}, withdrawn: map[int]time.Time{}, silent: map[string]bool{}}
 	return t, t.openMachines()
 }
 
@@ -112,17 +114,17 @@ func (t *trial) openProvet() (address string, err error) {
 	if err != nil {
 		return "", err
 	}
-	began := time.Now()
 	cfg := provetsim.Config{
 		Seed: t.o.seed, ExtraPatients: 150,
 		// A start has a fresh call budget, which is right for a clinic that starts
 		// once a month; the tenant must not count two hundred of them together.
 		NoLimits: true,
-		Now: func() time.Time {
-			return began.Add(daySpeed * time.Since(began)).Add(time.Duration(t.evening.Load()))
-		},
+		Now:      t.now,
 		Delivery: provetsim.Delivery{Interval: time.Second, Concurrency: 8},
 		OnPatch:  func(provetsim.Patch) { t.aim(aimPatch) },
+	}
+	if t.o.rename {
+		cfg = provetsim.Renamed(cfg, t.o.seed)
 	}
 	for trigger, reason := range map[int]string{
 		provetsim.TriggerOrderCreated: "create", provetsim.TriggerOrderUpdated: "update", provetsim.TriggerOrderDeleted: "delete",
@@ -142,6 +144,11 @@ func (t *trial) openProvet() (address string, err error) {
 	return api.Addr().String(), nil
 }
 
+// now is Provet Cloud's clock.
+func (t *trial) now() time.Time {
+	return t.began.Add(daySpeed * time.Since(t.began)).Add(time.Duration(t.evening.Load()))
+}
+
 // relay hands a webhook on to the program, and answers 200 after it was stored.
 // In bad weather some are acknowledged and lost.
 func (t *trial) relay(w http.ResponseWriter, r *http.Request) {
@@ -156,6 +163,9 @@ func (t *trial) relay(w http.ResponseWriter, r *http.Request) {
 	lost := t.lossy.Load() && t.dice.IntN(8) == 0
 	t.diceMu.Unlock()
 	if lost && (t.o.sweep || r.URL.Path != "/delete") {
+		if r.URL.Path == "/delete" {
+			t.people.unheard(id)
+		}
 		return
 	}
 	c, err := control.Dial(t.page, t.dataDir, "killtest")
@@ -180,6 +190,14 @@ func (t *trial) settings(address string) *config.File {
 	f.Provet.WeightUnit = "kg"
 	f.Provet.PollInterval = config.Duration(5 * time.Second)
 	f.Provet.SweepInterval = config.Duration(time.Minute)
+	f.Provet.Fields = map[string]config.Fields{}
+	for resource, names := range t.sim.RenamedFields() {
+		fields := config.Fields{}
+		for ours, theirs := range names {
+			fields[ours] = config.Names{theirs}
+		}
+		f.Provet.Fields[resource] = fields
+	}
 	value := func(key string) config.Value { return config.Value(t.sim.StatusValue(key)) }
 	f.Provet.Status = config.Status{
 		Scheduled: value("scheduled"), InProgress: value("in_progress"), Completed: value("done"),

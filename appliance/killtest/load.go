@@ -19,13 +19,33 @@ type people struct {
 	mu   sync.Mutex
 	ids  []int
 	done map[string]int // how often each thing was done
+
+	withdrawn map[int]time.Time // latest withdrawal of an order, by Provet's clock
+	silent    map[string]bool   // orders whose deletion no webhook told
+}
+
+// unheard notes that the webhook of a deletion was lost.
+func (p *people) unheard(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent[id] = true
+}
+
+// deletedUnheard reports whether the webhook of an order's deletion was lost.
+func (p *people) deletedUnheard(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.silent[id]
 }
 
 // run works until ctx ends.
 func (p *people) run(ctx context.Context) {
 	for {
 		wait := time.Duration(p.rng.ExpFloat64() * float64(p.t.o.every))
-		timer := time.NewTimer(min(wait, 10*p.t.o.every))
+		if p.t.calm.Load() {
+			wait *= 8
+		}
+		timer := time.NewTimer(min(wait, 40*p.t.o.every))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -69,6 +89,9 @@ func (p *people) act() {
 func (p *people) withdraw(id int) bool {
 	switch p.t.sim.Status(id) {
 	case "new", "scheduled", "in_progress":
+		p.mu.Lock()
+		p.withdrawn[id] = p.t.now()
+		p.mu.Unlock()
 		return p.t.sim.SetStatus(id, "cancelled")
 	}
 	return false

@@ -23,6 +23,7 @@ type options struct {
 	answer  time.Duration
 	every   time.Duration
 	sweep   bool
+	rename  bool
 	keep    bool
 }
 
@@ -36,8 +37,9 @@ func main1() int {
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "bounds the whole run")
 	flag.DurationVar(&o.settle, "settle", 2*time.Minute, "how long it may take until everything agrees after the last start")
 	flag.DurationVar(&o.answer, "answer", 3*time.Second, "how soon after a start a worklist query must be answered")
-	flag.DurationVar(&o.every, "every", 10*time.Millisecond, "mean time between two things people do in Provet Cloud")
+	flag.DurationVar(&o.every, "every", 15*time.Millisecond, "mean time between two things people do in Provet Cloud")
 	flag.BoolVar(&o.sweep, "sweep", false, "lose webhooks of deletions too, which only the sweep finds (a minute more); on from 100 rounds")
+	flag.BoolVar(&o.rename, "rename", false, "a tenant whose fields, values and relations all differ from the usual ones")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data folder")
 	flag.Parse()
 	if o.seed == 0 {

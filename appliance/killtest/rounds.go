@@ -25,9 +25,14 @@ const (
 )
 
 const (
-	quietRounds = 4 // at the end, without new load
-	checkEvery  = 10
+	checkEvery = 10
+	longEvery  = 20 // a life that is long enough to poll again, and to try again what failed
+	longLife   = 6 * time.Second
 )
+
+// quiet is how many rounds there are at the end without new load: what waits is
+// worked off, within the call budget of each start.
+func quiet(rounds int) int { return max(2, rounds/10) }
 
 // aim tells that something happened which a kill may wait for.
 func (t *trial) aim(what int32) {
@@ -62,9 +67,11 @@ func (t *trial) play(ctx context.Context) error {
 
 	rng, n := dice(t.o.seed, "kills"), &tally{}
 	for i := 1; i <= t.o.rounds; i++ {
-		if i == max(2, t.o.rounds-quietRounds+1) {
+		if i == max(2, t.o.rounds-quiet(t.o.rounds)+1) {
 			stopLoad()
 			t.lossy.Store(false)
+			t.evening.Add(int64(time.Hour)) // what comes now is all that changed lately
+			t.people.create()
 		}
 		if err := t.round(ctx, rng, n, i); err != nil {
 			return err
@@ -104,6 +111,11 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 	}
 	if number%checkEvery == 5 {
 		t.look(ctx)
+	}
+	if number%longEvery == 15 {
+		t.calm.Store(true)
+		pause(ctx, longLife)
+		t.calm.Store(false)
 	}
 	if how < 6 { // at an event
 		n.aimed++

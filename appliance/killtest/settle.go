@@ -62,10 +62,14 @@ func (t *trial) settle(ctx context.Context, n *tally) (time.Duration, error) {
 			return 0, ctx.Err()
 		}
 	}
-	for _, w := range t.checkWrites() {
+	took := time.Since(c.began)
+	writes, err := t.checkWrites(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, w := range writes {
 		t.book.violate("%s", w)
 	}
-	took := time.Since(c.began)
 	arrivals, err := t.arrivals(ctx)
 	t.book.arrived(arrivals)
 	c.kill()
