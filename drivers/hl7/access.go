@@ -215,9 +215,21 @@ func (s Segment) textAt(p path) string {
 	}
 	var b strings.Builder
 	last := path{}
+	only := "" // the text while there is but one leaf: a PDF is not copied
 	s.leaves(p, func(at path, text string) {
+		if text == null {
+			text = ""
+		}
+		text = unescape(text, s.m.delimiters, s.m.charset)
+		if last.field == 0 {
+			only, last = text, at
+			return
+		}
+		if only != "" {
+			b.WriteString(only)
+			only = ""
+		}
 		switch {
-		case last.field == 0:
 		case at.repetition != last.repetition:
 			b.WriteByte(s.m.delimiters.Repetition)
 		case at.component != last.component:
@@ -226,10 +238,11 @@ func (s Segment) textAt(p path) string {
 			b.WriteByte(s.m.delimiters.Subcomponent)
 		}
 		last = at
-		if text != null {
-			b.WriteString(unescape(text, s.m.delimiters, s.m.charset))
-		}
+		b.WriteString(text)
 	})
+	if only != "" {
+		return only
+	}
 	return b.String()
 }
 
@@ -255,6 +268,9 @@ func (s Segment) leaves(p path, fn func(at path, text string)) {
 	repetition, last := 0, -1
 	for i := range t.fields {
 		f := &t.fields[i]
+		if f.SeqNum > p.field {
+			return
+		}
 		if f.SeqNum != last {
 			repetition, last = 0, f.SeqNum
 		}

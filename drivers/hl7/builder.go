@@ -126,6 +126,9 @@ func (s *SegmentBuilder) SetAll(at string, components ...string) *SegmentBuilder
 
 // Null writes the HL7 null, "delete this value".
 func (s *SegmentBuilder) Null(at string) *SegmentBuilder {
+	if s.b.config.Delimiters.has('"') {
+		s.b.fail("there is no null when the double quote is a delimiter")
+	}
 	return s.put(at, leaf{null: true})
 }
 

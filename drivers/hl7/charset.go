@@ -154,15 +154,23 @@ func (c charset) decodeLeaf(raw []byte) string { return c.decode(raw) }
 
 // decodeSingle decodes one byte per character with one allocation.
 func decodeSingle(m *charmap.Charmap, raw []byte) string {
-	size := 0
+	size := len(raw)
 	for _, x := range raw {
-		size += utf8.RuneLen(m.DecodeByte(x))
+		if x >= utf8.RuneSelf {
+			size += utf8.RuneLen(m.DecodeByte(x)) - 1
+		}
 	}
 	var b strings.Builder
 	b.Grow(size)
-	for _, x := range raw {
-		b.WriteRune(m.DecodeByte(x))
+	start := 0
+	for i, x := range raw {
+		if x >= utf8.RuneSelf {
+			b.Write(raw[start:i])
+			b.WriteRune(m.DecodeByte(x))
+			start = i + 1
+		}
 	}
+	b.Write(raw[start:])
 	return b.String()
 }
 

@@ -91,7 +91,7 @@ func hexadecimal(digits string, cs charset) (string, bool) {
 // double quotes is written so that nobody takes it for the HL7 null.
 func appendEscaped(b []byte, s string, d Delimiters) []byte {
 	if s == `""` {
-		return append(append(append(b, d.Escape), "X22"...), d.Escape, '"')
+		return append(append(append(b, d.Escape), "X2222"...), d.Escape)
 	}
 	start := 0
 	for i := 0; i < len(s); i++ {

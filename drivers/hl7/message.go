@@ -119,6 +119,7 @@ func (m *Message) cut(text string, limits Limits) error {
 		if end == '\r' {
 			// CR LF ends a segment too; the LF is in front of the next.
 			text = strings.TrimPrefix(text, "\n")
+			line = strings.TrimSuffix(line, "\n")
 		}
 		if line == "" || strings.Trim(line, "\x00") == "" {
 			continue
@@ -206,7 +207,7 @@ func (m *Message) AcceptAck() (accept, application string) {
 	return m.Get("MSH-15"), m.Get("MSH-16")
 }
 
-// At least reports whether the version of the message is v or later.
+// atLeast reports whether the version of the message is v or later.
 func (m *Message) atLeast(v string) bool { return versionAtLeast(m.Version(), v) }
 
 // versionAtLeast compares versions number by number: "2.5.1" is at least "2.5".
