@@ -82,7 +82,7 @@ func (a api) SetSecret(ctx context.Context, name string, value secret.Secret) er
 	if err := a.secrets.Seal(name, value); err != nil {
 		return err
 	}
-	if name == secretProvet {
+	if name == secretProvet && a.provet != nil { // else the address is missing still
 		a.board.Clear(problem.ProvetUnconfigured, destProvet)
 		signal(a.pollNow)
 	}

@@ -185,6 +185,7 @@ func (a *Appliance) services() []service {
 		{"page", func(ctx context.Context) error { return a.server.Serve(ctx, a.page...) }},
 		{"dicom", a.dicom.run},
 		{"query-log", a.queries.run},
+		{"pending-machines", a.gate.remember},
 		{"idle", a.core.watchIdle},
 		{"upkeep", a.upkeep},
 		{"gauges", a.gauges},

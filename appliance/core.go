@@ -64,6 +64,12 @@ type core struct {
 	// watch, when set, sees every line of every timeline after its commit.
 	watch func(*order.Order, order.Entry)
 
+	scope string // the departments filter, as one text
+
+	replaced replacedLetters // RH-305 on the board
+
+	gaps gaps // what of Provet is missing and on the board
+
 	polledAt, sweptAt atomic.Int64 // unix ms of the last complete poll and sweep
 
 	// recent remembers what the last polls saw, so that the overlap of two polls
@@ -151,6 +157,7 @@ func (c *core) publish(o *order.Order) {
 	case order.Received, order.Held, order.Completed, order.Discontinued, order.Cancelled:
 		c.list.Remove(o.ID)
 	}
+	c.replaced.published(c, o)
 	c.publishProblems(o)
 }
 

@@ -24,9 +24,13 @@ type gate struct {
 	lenient  map[string]bool
 	open     bool // accept_unknown
 
+	callers chan localdb.Pending // who was refused, on the way to the database
+
 	mu   sync.Mutex
 	last map[string]time.Time // when each machine was last heard
 	mpps map[string]time.Time // when each machine last sent MPPS
+
+	shown map[string]bool // the pending machines on the board
 }
 
 // reported notes that a machine sent MPPS.
@@ -74,10 +78,10 @@ func (g *gate) machine(p *dimse.Peer) mpps.Machine {
 }
 
 // authorize answers dimse.ServerConfig.Authorize.
-func (g *gate) authorize(ctx context.Context, in dimse.AssociateInfo) (dimse.Grant, *dimse.Reject) {
+func (g *gate) authorize(_ context.Context, in dimse.AssociateInfo) (dimse.Grant, *dimse.Reject) {
 	machine, known := mwl.Caller(g.machines, in.CallingAETitle, in.Addr.Addr())
 	if !g.called(in.CalledAETitle, machine) {
-		g.refused(ctx, in, "it asked for another AE title than ours")
+		g.refused(in, "it asked for another AE title than ours")
 		return dimse.Grant{}, &dimse.Reject{Result: 1, Source: 1, Reason: 7} // called AE title not recognized
 	}
 	if !known {
@@ -88,7 +92,7 @@ func (g *gate) authorize(ctx context.Context, in dimse.AssociateInfo) (dimse.Gra
 		if _, elsewhere := mwl.Caller(g.anywhere(), in.CallingAETitle, in.Addr.Addr()); elsewhere {
 			reason = "the AE title is known, but not from this address"
 		}
-		g.refused(ctx, in, reason)
+		g.refused(in, reason)
 		return dimse.Grant{}, &dimse.Reject{Result: 1, Source: 1, Reason: 3} // calling AE title not recognized
 	}
 	g.heard(machine.Name)
@@ -144,23 +148,23 @@ func (g *gate) lastHeard(name string) time.Time {
 	return g.last[name]
 }
 
+// refusedBuffer is how many refused callers wait to be written down; in a flood
+// the rest are not remembered.
+const refusedBuffer = 64
+
 // refused remembers a caller that was refused. It is written aside, because a
-// caller must never wait for our disk; a flood is cut by the server before it
-// comes here.
-func (g *gate) refused(ctx context.Context, in dimse.AssociateInfo, reason string) {
+// caller must never wait for our disk.
+func (g *gate) refused(in dimse.AssociateInfo, reason string) {
 	if in.CallingAETitle == selfTestTitle && in.Addr.Addr().Unmap().IsLoopback() {
 		return // the doctor knocks to see that somebody answers
 	}
-	ctx = context.WithoutCancel(ctx)
 	p := localdb.Pending{
 		CallingAETitle: in.CallingAETitle, CalledAETitle: in.CalledAETitle, Address: addressOf(in.Addr), Reason: reason, At: g.c.now(),
 	}
-	if err := g.c.db.Write(ctx, func(tx *localdb.Tx) error { return tx.NotePending(ctx, p) }); err != nil {
-		g.c.log.LogAttrs(ctx, levelOf(err), "remembering a pending machine failed", errAttr(err))
+	select {
+	case g.callers <- p:
+	default:
 	}
-	g.c.board.Raise(problem.MachineUnknown, p.CallingAETitle+"@"+p.Address, problem.Args{
-		"ae_title": printable(p.CallingAETitle), "address": p.Address, "called": printable(p.CalledAETitle), "reason": reason, "count": "at least 1",
-	})
 }
 
 func addressOf(a netip.AddrPort) string { return a.Addr().Unmap().String() }

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/order"
@@ -14,11 +15,12 @@ const idleEvery = time.Minute
 // watchIdle applies the idle rule of each machine until ctx ends.
 func (c *core) watchIdle(ctx context.Context) error {
 	for {
-		if err := c.idleOnce(ctx); err != nil && ctx.Err() == nil {
-			c.log.LogAttrs(ctx, levelOf(err), "idle rule failed", errAttr(err))
-		}
+		// Waiting first: until then Provet Cloud has told whether our clock is right.
 		if err := sleepOr(ctx, idleEvery, nil); err != nil {
 			return err
+		}
+		if err := c.idleOnce(ctx); err != nil && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, levelOf(err), "idle rule failed", errAttr(err))
 		}
 	}
 }
@@ -26,6 +28,9 @@ func (c *core) watchIdle(ctx context.Context) error {
 // idleOnce flags or closes the orders for which nothing has happened for longer
 // than their machine's idle_after.
 func (c *core) idleOnce(ctx context.Context) error {
+	if c.clockWrong() {
+		return nil // hours that did not pass must not close anything
+	}
 	open, err := c.openOrders(ctx)
 	if err != nil {
 		return err
@@ -39,6 +44,11 @@ func (c *core) idleOnce(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// clockWrong reports whether our clock is known to be wrong (RH-505).
+func (c *core) clockWrong() bool {
+	return slices.ContainsFunc(c.board.All(), func(p problem.Problem) bool { return p.Code == problem.ClockSkew })
 }
 
 // idleStation returns the machine whose rule applies to o now, or nil. The time

@@ -17,6 +17,7 @@ import (
 const (
 	keyCursor   = "provet.cursor"   // time of the newest change a poll has seen
 	keyBaseline = "provet.baseline" // when the first sweep set the starting point
+	keyScope    = "provet.scope"    // the departments filter of that starting point
 )
 
 const (
@@ -83,6 +84,10 @@ func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
 		if err != nil || !ok {
 			return err
 		}
+		scope, _, err := s.State(ctx, keyScope)
+		if err != nil || scope != c.scope {
+			return err // another filter: what it did not let through is asked for again
+		}
 		known = true
 		cursor, err = time.Parse(time.RFC3339Nano, v)
 		return err
@@ -113,8 +118,8 @@ func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if newest.IsZero() {
-		newest = started
+	if newest.IsZero() || newest.After(started) {
+		newest = started // a time in the future must not hide what changes until then
 	}
 	return c.takeRows(ctx, rows, reason, newest, known)
 }
@@ -138,6 +143,9 @@ func (c *core) takeRows(ctx context.Context, rows []provet.Row, reason string, n
 			}
 			if !known {
 				if err := b.tx.SetState(b.ctx, keyBaseline, b.now.UTC().Format(time.RFC3339Nano)); err != nil {
+					return err
+				}
+				if err := b.tx.SetState(b.ctx, keyScope, c.scope); err != nil {
 					return err
 				}
 			}
@@ -204,7 +212,16 @@ func (c *core) sweepOnce(ctx context.Context) error {
 
 // practiceFailed shows on the board why Provet could not be used.
 func (c *core) practiceFailed(err error) {
-	if p := practiceProblem(err); p != nil {
+	p := practiceProblem(err)
+	if p == nil || p.Code == problem.ReportRefused { // that one is told of its order
+		return
+	}
+	c.showPermissions()
+	switch p.Code {
+	case problem.ProvetPermission: // told of its resource
+	case problem.ProvetField:
+		c.showUnmapped([]*problem.Error{p}, false)
+	default:
 		c.board.Raise(p.Code, destProvet, p.Args)
 	}
 }
@@ -226,6 +243,7 @@ func (c *core) practiceWorks() {
 	} {
 		c.board.Clear(code, destProvet)
 	}
+	c.showPermissions()
 }
 
 // recentRows remembers the rows of the last polls by id and time of change.

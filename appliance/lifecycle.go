@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -122,15 +123,15 @@ type statusReport struct {
 // the clinic writes no value for. Earlier reports that were not sent yet have
 // become pointless and are dropped.
 func (b *batch) report(o *order.Order, source order.Source) error {
+	if err := b.dropReports(o, "overtaken by "+string(o.State)); err != nil {
+		return err
+	}
 	p := b.c.practice
 	if o.ProvetID == "" || p == nil || !p.MapsStatus(o.State) {
 		return nil
 	}
 	if source == order.Upstream && !o.State.Open() {
 		return nil
-	}
-	if _, err := b.tx.DropUnsent(b.ctx, o.ID, destProvet, "overtaken by "+string(o.State), b.now, "status"); err != nil {
-		return err
 	}
 	payload, err := json.Marshal(statusReport{o.State})
 	if err != nil {
@@ -145,6 +146,16 @@ func (b *batch) report(o *order.Order, source order.Source) error {
 	return err
 }
 
+// dropReports drops the reports about o that are not being sent just now, the
+// parked ones too.
+func (b *batch) dropReports(o *order.Order, why string) error {
+	n, err := b.tx.DropUnsent(b.ctx, o.ID, destProvet, why, b.now, "status")
+	if n > 0 {
+		b.after = append(b.after, func() { b.c.board.Clear(problem.ReportRefused, o.AccessionNumber) })
+	}
+	return err
+}
+
 // observe enters a fact into the ledger of o and moves the step it concerns, or
 // every open step when spsID is empty. What the table refuses (late evidence)
 // stays in the ledger and changes nothing.
@@ -152,9 +163,13 @@ func (b *batch) observe(o *order.Order, e order.Evidence) error {
 	from := o.State
 	e.OrderID, e.At = o.ID, b.now
 	moved := false
+	whole := e.ScheduledProcedureStepID == "" && slices.ContainsFunc(o.Steps, func(s order.Step) bool { return s.State.Open() })
 	for i := range o.Steps {
 		s := &o.Steps[i]
 		if e.ScheduledProcedureStepID != "" && s.ScheduledProcedureStepID != e.ScheduledProcedureStepID {
+			continue
+		}
+		if whole && !s.State.Open() { // what has ended is not meant while something is open
 			continue
 		}
 		ev := b.decide(o, s, e)
@@ -168,7 +183,7 @@ func (b *batch) observe(o *order.Order, e order.Evidence) error {
 		if _, err := order.Next(from, ev); err != nil { // the order itself does not allow it
 			continue
 		}
-		e.Decided = e.Decided || !next.Open()
+		e.Decided = e.Decided || next != s.State && !next.Open()
 		moved = moved || next != s.State
 		b.stamp(s, next)
 	}
@@ -264,18 +279,19 @@ func evidenceLine(e order.Evidence) string {
 }
 
 // notice remembers on the order that a person should look. The same code
-// replaces an earlier one and keeps its time.
+// replaces an earlier one and keeps its time; when it says the same, it also
+// stays acted upon.
 func (b *batch) notice(o *order.Order, code problem.Code, args problem.Args) {
-	at := b.now
+	at, done := b.now, false
 	notices := slices.Clone(o.Notices)
 	notices = slices.DeleteFunc(notices, func(n order.Notice) bool {
 		if n.Code == string(code) {
-			at = n.At
+			at, done = n.At, n.Done && maps.Equal(n.Args, args)
 			return true
 		}
 		return false
 	})
-	o.Notices = append(notices, order.Notice{Code: string(code), Args: args, At: at})
+	o.Notices = append(notices, order.Notice{Code: string(code), Args: args, At: at, Done: done})
 }
 
 // settle marks the notices of o as acted upon.

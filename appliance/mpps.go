@@ -95,6 +95,9 @@ func (s steps) Set(ctx context.Context, r *mpps.Report) error {
 		}
 		for _, ref := range p.OrderRefs {
 			o, err := b.tx.OrderByID(b.ctx, ref.OrderID)
+			if errors.Is(err, localdb.ErrNotFound) {
+				continue // purged meanwhile: what the machine says is kept with the step
+			}
 			if err != nil {
 				return err
 			}
@@ -173,6 +176,9 @@ func merge(p *localdb.PerformedStep, r *mpps.Report, now time.Time) {
 	}
 	if r.Discontinuation.Value != "" || r.Discontinuation.Meaning != "" {
 		p.DiscontinuationCode, p.DiscontinuationText = r.Discontinuation.Value, r.Discontinuation.Meaning
+		if s := r.Discontinuation.Scheme; s != "" && s != "DCM" { // another scheme's numbers mean other things
+			p.DiscontinuationCode = s + ":" + p.DiscontinuationCode
+		}
 	}
 	if r.Series != nil {
 		p.Series, p.Instances = len(r.Series), 0
@@ -254,7 +260,9 @@ func (b *batch) arrival(r *mpps.Report, reason string, code problem.Code) (int64
 	if err != nil {
 		return 0, err
 	}
-	b.raiseArrival(a, code)
+	if a.State == localdb.ArrivalOpen { // one that a person dealt with stays so
+		b.raiseArrival(a, code)
+	}
 	return a.ID, nil
 }
 

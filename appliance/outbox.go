@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -204,6 +206,14 @@ func (b *batch) failed(e *localdb.OutboxEntry, o *order.Order, a localdb.Attempt
 		class, code = provet.Permanent, problem.ProvetStatus
 	}
 	a.Outcome, a.Code = class.String(), string(code)
+	later, err := b.overtaken(e)
+	if err != nil {
+		return "", err
+	}
+	if later { // it must not hold up what came after it
+		_, err := b.tx.Abandon(b.ctx, e.ID, e.LeaseToken, a, b.now)
+		return "dropped", err
+	}
 	wait := delay(e.Attempts - 1)
 	switch class {
 	case provet.Permanent:
@@ -218,10 +228,18 @@ func (b *batch) failed(e *localdb.OutboxEntry, o *order.Order, a localdb.Attempt
 		wait = max(wait, retryAfter)
 	}
 	if b.now.Add(wait).After(e.GiveUpAt) {
+		a.Text = strings.TrimSpace("no answer for three days; " + a.Text)
 		return "parked", b.park(e, o, a)
 	}
 	_, err = b.tx.Retry(b.ctx, e.ID, e.LeaseToken, a, b.now.Add(wait))
 	return "retry", err
+}
+
+// overtaken reports whether the order owes a later report: an entry that was
+// under way when that one was made could not be dropped then.
+func (b *batch) overtaken(e *localdb.OutboxEntry) (bool, error) {
+	unsent, err := b.tx.Outbox(b.ctx, localdb.OutboxFilter{Dest: e.Dest, OrderID: e.OrderID})
+	return slices.ContainsFunc(unsent, func(x localdb.OutboxEntry) bool { return x.ID > e.ID && x.Kind == e.Kind }), err
 }
 
 // park keeps an entry for a person and says so on the order.
@@ -236,7 +254,7 @@ func (b *batch) park(e *localdb.OutboxEntry, o *order.Order, a localdb.Attempt) 
 	b.after = append(b.after, func() {
 		b.c.board.Raise(problem.ReportRefused, o.AccessionNumber, problem.Args{"accession": o.AccessionNumber, "reason": reason})
 	})
-	return b.say(o, "parked", destProvet, problem.ReportRefused, "Provet Cloud refused the report: "+reason)
+	return b.say(o, "parked", destProvet, problem.ReportRefused, "Provet Cloud did not take the report: "+reason)
 }
 
 // delay is the wait before try n+2 after n+1 failures: 5 s, doubled each time,

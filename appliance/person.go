@@ -9,6 +9,7 @@ import (
 
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/appliance/problem"
+	"github.com/rayhound/rayhound/drivers/dicom/mpps"
 	"github.com/rayhound/rayhound/localdb"
 )
 
@@ -129,7 +130,8 @@ func (c *core) Release(ctx context.Context, a act) (*order.Order, error) {
 func (c *core) Reopen(ctx context.Context, a act) (*order.Order, error) {
 	return c.byPerson(ctx, a, order.ReopenedByPerson, func(b *batch, o *order.Order) error {
 		settle(o)
-		if err := b.move(o, order.ReopenedByPerson, order.ByHand, personText(a)); err != nil {
+		unnotice(o, problem.OrderIdle) // its time runs anew
+		if err := b.again(o, order.ReopenedByPerson, order.ByHand, personText(a)); err != nil {
 			return err
 		}
 		return b.ledger(o, order.ReopenedByPerson, a)
@@ -237,20 +239,43 @@ func (c *core) Link(ctx context.Context, arrivalID int64, a act) (*order.Order, 
 // adopt makes the performed step of an arrival evidence of o.
 func (b *batch) adopt(o *order.Order, arr *localdb.Arrival) error {
 	p, err := b.tx.PerformedStep(b.ctx, arr.Ref)
-	if errors.Is(err, localdb.ErrNotFound) {
+	unknown := errors.Is(err, localdb.ErrNotFound)
+	switch {
+	case unknown && (arr.Kind != "mpps" || arr.Ref == ""):
 		return b.save(o)
-	}
-	if err != nil {
+	case unknown: // it came without its beginning: what it said counts all the same
+		p = performedOf(arr, b.now)
+	case err != nil:
 		return err
 	}
 	spsID := ""
-	if i := slices.IndexFunc(o.Steps, func(s order.Step) bool { return slices.Contains(s.Stations, arr.Machine) }); i >= 0 {
+	if len(o.Steps) == 1 {
+		spsID = o.Steps[0].ScheduledProcedureStepID
+	} else if i := slices.IndexFunc(o.Steps, func(s order.Step) bool { return slices.Contains(s.Stations, arr.Machine) }); i >= 0 {
 		spsID = o.Steps[i].ScheduledProcedureStepID
 	}
 	p.ArrivalID = 0
 	p.OrderRefs = []localdb.StepRef{{OrderID: o.ID, ScheduledProcedureStepID: spsID}}
-	if err := b.tx.UpdatePerformedStep(b.ctx, p); err != nil {
+	store := b.tx.UpdatePerformedStep
+	if unknown {
+		store = b.tx.InsertPerformedStep
+	}
+	if err := store(b.ctx, p); err != nil {
 		return err
 	}
 	return b.reported(target{o, spsID}, reportOf(p), p)
+}
+
+// performedOf is the step that an arrival tells of.
+func performedOf(a *localdb.Arrival, now time.Time) *localdb.PerformedStep {
+	p := &localdb.PerformedStep{
+		SOPInstanceUID: a.Ref, Machine: a.Machine, CallingAETitle: a.CallingAETitle, Address: a.Address, Status: a.Status,
+		PatientID: a.PatientID, PatientName: a.PatientName, Modality: a.Modality, StartedAt: a.Started, EndedAt: a.Ended,
+		Series: a.Series, Instances: a.Instances, CreatedAt: now, ChangedAt: now,
+	}
+	if a.StudyInstanceUID != "" {
+		p.StudyUIDs = []string{a.StudyInstanceUID}
+	}
+	p.Final = p.Status == mpps.Completed || p.Status == mpps.Discontinued
+	return p
 }

@@ -3,16 +3,19 @@ package appliance
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/order"
+	"github.com/rayhound/rayhound/appliance/problem"
 	"github.com/rayhound/rayhound/drivers/dicom/mwl"
 	"github.com/rayhound/rayhound/localdb"
 )
 
 const (
-	queryBuffer    = 512 // records that wait to be written; beyond, the newest are dropped and counted
+	noteBuffer     = 1024 // notes that wait to be written
+	queryBuffer    = 512  // records that wait to be written; beyond, the newest are dropped and counted
 	queriesPerTurn = 64
 	queryPause     = 250 * time.Millisecond // between two writes
 	seenAgain      = time.Minute            // how often "seen by" is brought up to date for a machine
@@ -23,6 +26,7 @@ const (
 type queryLog struct {
 	c       *core
 	records chan mwl.QueryRecord
+	notes   chan mwl.Note
 
 	mu      sync.Mutex
 	dropped int
@@ -37,7 +41,10 @@ type seenKey struct {
 }
 
 func newQueryLog(c *core) *queryLog {
-	return &queryLog{c: c, records: make(chan mwl.QueryRecord, queryBuffer), last: map[string]time.Time{}, seen: map[seenKey]time.Time{}}
+	return &queryLog{
+		c: c, records: make(chan mwl.QueryRecord, queryBuffer), notes: make(chan mwl.Note, noteBuffer),
+		last: map[string]time.Time{}, seen: map[seenKey]time.Time{},
+	}
 }
 
 // add takes a record; it is mwl's Log callback and does not block.
@@ -46,6 +53,9 @@ func (q *queryLog) add(r mwl.QueryRecord) {
 	q.mu.Lock()
 	q.last[r.Machine] = r.At
 	q.mu.Unlock()
+	if r.End == mwl.EndComplete {
+		q.c.board.Clear(problem.MachineLimit, r.Machine)
+	}
 	select {
 	case q.records <- r:
 	default:
@@ -68,15 +78,23 @@ func (q *queryLog) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			q.write(context.WithoutCancel(ctx), q.more(nil))
+			q.rest(ctx)
 			return ctx.Err()
 		case r := <-q.records:
 			q.write(ctx, q.more([]mwl.QueryRecord{r}))
 		}
 		if err := sleepOr(ctx, queryPause, nil); err != nil {
-			q.write(context.WithoutCancel(ctx), q.more(nil))
+			q.rest(ctx)
 			return err
 		}
+	}
+}
+
+// rest writes everything that waits, at the end.
+func (q *queryLog) rest(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for rs := q.more(nil); len(rs) > 0; rs = q.more(nil) {
+		q.write(ctx, rs)
 	}
 }
 
@@ -94,8 +112,12 @@ func (q *queryLog) more(rs []mwl.QueryRecord) []mwl.QueryRecord {
 }
 
 func (q *queryLog) write(ctx context.Context, rs []mwl.QueryRecord) {
+	q.writeNotes(ctx)
 	if len(rs) == 0 {
 		return
+	}
+	if n := q.takeDropped(); n > 0 {
+		q.c.log.LogAttrs(ctx, slog.LevelWarn, "queries came faster than they could be written down", slog.Int("dropped", n))
 	}
 	logs := make([]localdb.QueryLog, 0, len(rs))
 	for i := range rs {
@@ -113,8 +135,18 @@ func (q *queryLog) write(ctx context.Context, rs []mwl.QueryRecord) {
 		return nil
 	})
 	if err != nil {
+		clear(q.seen) // what was marked in that transaction was not stored
 		q.c.log.LogAttrs(ctx, levelOf(err), "writing the query log failed", errAttr(err))
 	}
+}
+
+// takeDropped returns how many records were dropped since it was asked last.
+func (q *queryLog) takeDropped() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := q.dropped
+	q.dropped = 0
+	return n
 }
 
 // markSeen notes for each order in an answer that the machine saw it; the first
@@ -155,11 +187,13 @@ func (q *queryLog) firstSight(b *batch, id int64, r *mwl.QueryRecord) error {
 			return nil
 		}
 	}
+	o, err := b.tx.OrderByID(b.ctx, id)
+	if err != nil {
+		return ignoreNotFound(err) // purged meanwhile: the worklist answers from memory
+	}
 	e := order.Entry{OrderID: id, At: r.At, Kind: "seen", Source: r.Machine, Text: "Seen by " + r.Machine}
 	if w := b.c.watch; w != nil {
-		if o, err := b.tx.OrderByID(b.ctx, id); err == nil {
-			b.after = append(b.after, func() { w(o, e) })
-		}
+		b.after = append(b.after, func() { w(o, e) })
 	}
 	return b.tx.AddEntry(b.ctx, e)
 }

@@ -83,10 +83,22 @@ func (c *core) lookAndLog(ctx context.Context, h order.Hint) {
 			}
 		}
 	}()
-	if err := c.look(ctx, h); err != nil && ctx.Err() == nil {
-		c.log.LogAttrs(ctx, levelOf(err), "looking at an order failed", errAttr(err), provetIDAttr(h.ProvetID))
+	err := c.look(ctx, h)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	c.log.LogAttrs(ctx, levelOf(err), "looking at an order failed", errAttr(err), provetIDAttr(h.ProvetID))
+	if errors.Is(err, errNotDeferred) { // the hint is due still: do not ask Provet again at once
+		_ = sleepOr(ctx, notDeferredPause, nil)
 	}
 }
+
+// errNotDeferred says that a hint could not be postponed: the database does not
+// take it.
+var errNotDeferred = errors.New("appliance: a hint could not be postponed")
+
+// notDeferredPause is how long an order is left alone then.
+const notDeferredPause = 5 * time.Second
 
 // dueHints returns the hints that are due and when the next one will be.
 func (c *core) dueHints(ctx context.Context) (due []order.Hint, next time.Time, err error) {
@@ -111,6 +123,7 @@ func (c *core) look(ctx context.Context, h order.Hint) error {
 	}
 	start := c.now()
 	up, err := c.practice.Order(ctx, h.ProvetID)
+	read := err == nil
 	var outcome string
 	switch {
 	case err == nil:
@@ -132,7 +145,7 @@ func (c *core) look(ctx context.Context, h order.Hint) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	default:
-		c.practiceFailed(err)
+		c.lookFailed(h.ProvetID, err)
 		c.metrics.Reconciled("unread", c.now().Sub(start))
 		return errors.Join(err, c.deferHint(ctx, h, err))
 	}
@@ -140,7 +153,7 @@ func (c *core) look(ctx context.Context, h order.Hint) error {
 		c.metrics.Reconciled("failed", c.now().Sub(start))
 		return errors.Join(err, c.deferHint(ctx, h, err))
 	}
-	c.practiceWorks()
+	c.lookWorked(h.ProvetID, up, read)
 	c.metrics.Reconciled(outcome, c.now().Sub(start))
 	if outcome == outcomeNew || outcome == outcomeChanged {
 		c.metrics.Visible(c.now().Sub(h.At))
@@ -190,10 +203,14 @@ func (c *core) deferHint(ctx context.Context, h order.Hint, cause error) error {
 		wait = max(wait, pe.RetryAfter)
 		text = pe.Class.String()
 	}
-	return c.commit(ctx, func(b *batch) error {
+	err := c.commit(ctx, func(b *batch) error {
 		_, err := b.tx.DeferHint(b.ctx, h.ProvetID, h.Seq, b.now.Add(wait), code, text)
 		return err
 	})
+	if err != nil {
+		return errors.Join(errNotDeferred, err)
+	}
+	return nil
 }
 
 // present reconciles an order that exists in Provet.
@@ -205,41 +222,38 @@ func (b *batch) present(h order.Hint, up provet.Upstream) (outcome string, err e
 	if err != nil {
 		return "", err
 	}
-	owed, err := b.owed(o)
+	before := o.Clone()
+	counts, err := b.statusCounts(o, up)
 	if err != nil {
 		return "", err
 	}
-	before := o.Clone()
-	o.UpstreamStatus = up.Status
-	switch {
-	case (up.Withdrawn || !up.InScope) && !owed:
-		why := "withdrawn in Provet Cloud"
-		if !up.Withdrawn {
-			why = "moved to a department that is not ours"
-		}
-		return b.withdraw(o, why)
-	case o.State == order.Cancelled && o.ClosedBy == order.Upstream && !up.Finished:
-		if err := b.renew(o, up); err != nil {
-			return "", err
-		}
-		return outcomeRestored, b.move(o, order.Restored, order.Upstream, "it is there again in Provet Cloud")
-	}
 	changed := up.Content.Hash() != o.ContentHash
-	if changed {
+	switch {
+	case changed:
 		if err := b.renew(o, up); err != nil {
 			return "", err
 		}
+	case !slices.Equal(o.Content.Missing, up.Content.Missing):
+		o.Content.Missing = up.Content.Missing
+		b.noteReading(o, up)
 	}
-	if up.Finished && !owed && o.State.Open() {
-		if b.c.statuses[order.Completed] != up.Status {
-			return b.withdraw(o, "closed without imaging in Provet Cloud")
+	if counts {
+		o.UpstreamStatus = up.Status
+		outcome, err := b.followStatus(before, o, up)
+		if err != nil || outcome != "" {
+			return outcome, err
 		}
-		return outcomeClosed, b.move(o, order.ClosedByPerson, order.Upstream, "closed in Provet Cloud")
 	}
 	switch o.State {
 	case order.Received, order.Held, order.Scheduled:
 		return b.schedule(before, o, changed)
-	case order.InProgress, order.Completed, order.Discontinued, order.Cancelled:
+	case order.InProgress:
+		if ended := order.Aggregate(o.Steps); changed && !ended.Open() { // what was left to do was taken away
+			o.State, o.ClosedBy, o.ClosedAt = ended, order.Upstream, b.now
+			o.ClosedText = "nothing else is wanted in Provet Cloud"
+			return outcomeChanged, b.entered(o, "", o.ClosedText)
+		}
+	case order.Completed, order.Discontinued, order.Cancelled:
 	}
 	if changed || touched(before, o) {
 		return outcomeOf(changed), b.save(o)
@@ -247,16 +261,83 @@ func (b *batch) present(h order.Hint, up provet.Upstream) (outcome string, err e
 	return outcomeSame, nil
 }
 
-// touched reports whether o differs from before in what is no content.
-func touched(before, o *order.Order) bool {
-	return o.UpstreamStatus != before.UpstreamStatus || len(o.Notices) != len(before.Notices)
+// followStatus does what Provet's status asks for; an empty outcome means
+// nothing. before is the order as it was stored.
+func (b *batch) followStatus(before, o *order.Order, up provet.Upstream) (outcome string, err error) {
+	open := up.InScope && !up.Withdrawn && !up.Finished
+	why := ""
+	switch {
+	case up.Withdrawn:
+		why = "withdrawn in Provet Cloud"
+	case !up.InScope && o.State.Open():
+		why = "moved to a department that is not ours"
+	case open && o.State == order.Cancelled && o.ClosedBy == order.Upstream:
+		return outcomeRestored, b.again(o, order.Restored, order.Upstream, "it is there again in Provet Cloud")
+	case open && o.State == order.Completed && o.ClosedBy == order.Upstream && up.Status != before.UpstreamStatus:
+		return outcomeRestored, b.again(o, order.ReopenedByPerson, order.Upstream, "it is open again in Provet Cloud")
+	case up.Finished && o.State.Open() && b.c.statuses[order.Completed] == up.Status:
+		return outcomeClosed, b.move(o, order.ClosedByPerson, order.Upstream, "closed in Provet Cloud")
+	case up.Finished && o.State.Open():
+		why = "closed without imaging in Provet Cloud"
+	}
+	if why == "" {
+		return "", nil
+	}
+	if outcome, err = b.withdraw(o, why); outcome == outcomeSame {
+		outcome = "" // there may be other changes to store
+	}
+	return outcome, err
 }
 
-// owed reports whether a report about o has not reached Provet yet: then what
-// Provet shows is older than what we know.
-func (b *batch) owed(o *order.Order) (bool, error) {
-	unsent, err := b.tx.Outbox(b.ctx, localdb.OutboxFilter{Dest: destProvet, OrderID: o.ID, Limit: 1})
-	return len(unsent) > 0, err
+// again puts a closed order back on the list, or holds it when something is
+// missing by now.
+func (b *batch) again(o *order.Order, ev order.Event, source order.Source, text string) error {
+	b.c.routes.plan(o)
+	if err := b.move(o, ev, source, text); err != nil {
+		return err
+	}
+	_, err := b.schedule(o.Clone(), o, false)
+	return err
+}
+
+// touched reports whether o differs from before in what is no content.
+func touched(before, o *order.Order) bool {
+	return before == nil || o.UpstreamStatus != before.UpstreamStatus || len(o.Notices) != len(before.Notices) ||
+		!slices.Equal(before.Content.Missing, o.Content.Missing)
+}
+
+// statusCounts reports whether the status that Provet shows tells us anything.
+// It does not while a report is on its way: then it is older than what we know,
+// unless somebody changed it before imaging began. A report that is parked waits
+// for a person and hides nothing. And it does not when it is the status that we
+// wrote or saw before, and things have gone on here since.
+func (b *batch) statusCounts(o *order.Order, up provet.Upstream) (bool, error) {
+	owed, err := b.tx.Outbox(b.ctx, localdb.OutboxFilter{
+		Dest: destProvet, OrderID: o.ID, States: []string{localdb.Ready, localdb.Leased},
+	})
+	if err != nil {
+		return false, err
+	}
+	news := up.Status != o.UpstreamStatus
+	begun := o.State != order.Received && o.State != order.Held && o.State != order.Scheduled
+	if len(owed) > 0 {
+		flying := slices.ContainsFunc(owed, func(e localdb.OutboxEntry) bool { return e.State == localdb.Leased })
+		return news && !begun && !flying, nil
+	}
+	if news || !up.InScope || !up.Withdrawn && !up.Finished || !o.State.Open() {
+		return true, nil
+	}
+	if begun {
+		return false, nil
+	}
+	reopened, err := b.reopened(o)
+	return !reopened, err
+}
+
+// reopened reports whether a person put o back on the list.
+func (b *batch) reopened(o *order.Order) (bool, error) {
+	ledger, err := b.tx.EvidenceOf(b.ctx, o.ID)
+	return slices.ContainsFunc(ledger, func(e order.Evidence) bool { return e.Event == order.ReopenedByPerson }), err
 }
 
 // arrive takes an order that we do not know. One that is finished or withdrawn
@@ -270,6 +351,9 @@ func (b *batch) arrive(h order.Hint, up provet.Upstream) (outcome string, err er
 		Content: up.Content, ContentHash: up.Content.Hash(), UpstreamStatus: up.Status, CreatedAt: b.now,
 	}
 	mint(o, b.c.routes.prefix)
+	if err := b.unique(o); err != nil {
+		return "", err
+	}
 	ts, err := b.tx.TombstoneByProvetID(b.ctx, h.ProvetID)
 	switch {
 	case err == nil && ts.AccessionNumber != "": // known before: same identity for life
@@ -291,14 +375,31 @@ func (b *batch) arrive(h order.Hint, up provet.Upstream) (outcome string, err er
 	return outcomeNew, nil
 }
 
+// unique gives a new order another accession number when an order has it
+// already, as after a change of the clinic's prefix.
+func (b *batch) unique(o *order.Order) error {
+	_, err := b.tx.OrderByAccession(b.ctx, o.AccessionNumber)
+	if errors.Is(err, localdb.ErrNotFound) {
+		_, err = b.tx.TombstoneByAccession(b.ctx, o.AccessionNumber)
+	}
+	switch {
+	case errors.Is(err, localdb.ErrNotFound):
+		return nil
+	case err == nil:
+		o.AccessionNumber = shortID(b.c.routes.prefix + "H")
+		o.RequestedProcedureID = o.AccessionNumber
+	}
+	return err
+}
+
 // schedule puts an order that has not begun on the worklist, or holds it and
 // says what is missing. before is nil for a new order.
 func (b *batch) schedule(before, o *order.Order, changed bool) (outcome string, err error) {
 	b.c.routes.plan(o)
 	if o.State == order.Held && len(o.Holds) == 0 {
 		// A person holds it: it stays so, whatever Provet says.
-		if changed {
-			return outcomeChanged, b.save(o)
+		if changed || touched(before, o) {
+			return outcomeOf(changed), b.save(o)
 		}
 		return outcomeSame, nil
 	}
@@ -306,10 +407,10 @@ func (b *batch) schedule(before, o *order.Order, changed bool) (outcome string, 
 		same := slices.Equal(holds, o.Holds) && o.State == order.Held
 		o.Holds = holds
 		if same {
-			if !changed {
+			if !changed && !touched(before, o) {
 				return outcomeSame, nil
 			}
-			return outcomeChanged, b.save(o)
+			return outcomeOf(changed), b.save(o)
 		}
 		if o.State, err = order.Next(o.State, order.HeldBack); err != nil {
 			return "", err
@@ -325,20 +426,31 @@ func (b *batch) schedule(before, o *order.Order, changed bool) (outcome string, 
 			return "", err
 		}
 	}
-	if changed || rerouted || touched(before, o) {
+	if changed || rerouted || touched(before, o) || !sameStations(before, o) {
 		return outcomeOf(changed), b.save(o)
 	}
 	return outcomeSame, nil
 }
 
-// renew takes over what Provet says now: a new revision.
+// sameStations reports whether every step is offered where it was.
+func sameStations(a, b *order.Order) bool {
+	return slices.EqualFunc(a.Steps, b.Steps, func(x, y order.Step) bool { return slices.Equal(x.Stations, y.Stations) })
+}
+
+// renew takes over what Provet says now: a new revision. The steps of a closed
+// order stay as they were done.
 func (b *batch) renew(o *order.Order, up provet.Upstream) error {
 	what := differences(o.Content, up.Content)
+	if err := b.comparePatient(o, up.Content.Patient.ID); err != nil {
+		return err
+	}
 	o.Revision++
 	o.Content = up.Content
 	o.ContentHash = up.Content.Hash()
 	b.noteReading(o, up)
-	b.c.routes.plan(o)
+	if o.State.Open() {
+		b.c.routes.plan(o)
+	}
 	return b.say(o, outcomeChanged, order.Upstream, "", fmt.Sprintf("Changed in Provet Cloud: %s (revision %d)", what, o.Revision))
 }
 
@@ -369,7 +481,7 @@ func (b *batch) gone(h order.Hint) (outcome string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := b.tx.DropUnsent(b.ctx, o.ID, destProvet, "the order was deleted in Provet Cloud", b.now); err != nil {
+	if err := b.dropReports(o, "the order was deleted in Provet Cloud"); err != nil {
 		return "", err
 	}
 	return b.withdraw(o, "deleted in Provet Cloud")

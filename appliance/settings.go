@@ -3,6 +3,7 @@ package appliance
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/rayhound/rayhound/appliance/config"
@@ -163,6 +164,12 @@ func statusesOf(f *config.File) map[order.State]string {
 		}
 	}
 	return all
+}
+
+// scopeOf is the departments filter as one text, to see when it changes.
+func scopeOf(f *config.File) string {
+	list := slices.Sorted(slices.Values(f.Provet.Departments))
+	return strings.Join(slices.Compact(list), "\n")
 }
 
 // provetOf returns the settings of the Provet driver, without secret and log.

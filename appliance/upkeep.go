@@ -136,6 +136,9 @@ func (a *Appliance) night(ctx context.Context) error {
 		a.metrics.BackedUp(a.cfg.Now())
 	}
 	a.checkDatabase(ctx)
+	if a.core.clockWrong() {
+		return errors.Join(errs...) // ages that are not real must not delete anything
+	}
 	keep := a.cfg.Settings.Retention
 	if _, err := a.db.Purge(ctx, localdb.PurgePolicy{
 		Orders: keep.Orders.D(), Raw: keep.RawMessages.D(), Audit: keepAudit, Pending: keepPending, Problems: keepPending,

@@ -37,6 +37,7 @@ func (a *Appliance) wire(ctx context.Context) error {
 	a.core = newCore(&core{
 		db: a.db, list: a.list, board: a.board, zone: f.Clinic.Location(), log: a.log, now: a.cfg.Now, metrics: a.metrics,
 		routes: &routes{stations: stationsOf(f, machines), prefix: f.Clinic.AccessionPrefix}, statuses: statusesOf(f), watch: a.cfg.Watch,
+		scope: scopeOf(f),
 	})
 	a.wireProvet()
 	a.wireDICOM(machines)
@@ -110,12 +111,12 @@ func (t tokenStore) Save(_ context.Context, token provet.Token) error {
 // wireDICOM makes the services the machines meet.
 func (a *Appliance) wireDICOM(machines []mwl.Machine) {
 	f := a.cfg.Settings
-	a.gate = &gate{c: a.core, title: f.DICOM.AETitle, machines: machines, open: f.DICOM.AcceptUnknown, lenient: map[string]bool{}}
+	a.gate = &gate{c: a.core, title: f.DICOM.AETitle, machines: machines, open: f.DICOM.AcceptUnknown, lenient: map[string]bool{}, callers: make(chan localdb.Pending, refusedBuffer)}
 	for _, m := range f.Modalities {
 		a.gate.lenient[m.Name] = m.MPPSLenient
 	}
 	a.queries = newQueryLog(a.core)
-	worklist := mwl.NewService(mwl.ServiceConfig{List: a.list, Log: a.queries.add, Note: a.noted})
+	worklist := mwl.NewService(mwl.ServiceConfig{List: a.list, Log: a.queries.add, Note: a.queries.note})
 	performed := mpps.NewService(mpps.Config{
 		Store: steps{a.core}, Zone: f.Clinic.Location(), Log: a.log, Now: a.cfg.Now, Machine: a.gate.machine,
 		Observe: func(o mpps.Outcome) {
@@ -133,28 +134,6 @@ func (a *Appliance) wireDICOM(machines []mwl.Machine) {
 	}
 	if len(f.Modalities) > 0 {
 		a.board.Raise(problem.MachineNone, "", problem.Args{"port": joinNames(f.DICOM.Listen), "ae_title": f.DICOM.AETitle})
-	}
-}
-
-// noted shows what the worklist had to change or cut for a machine.
-func (a *Appliance) noted(n mwl.Note) {
-	subject := n.Machine
-	if n.Accession != "" {
-		subject = n.Accession + "@" + n.Machine
-	}
-	a.board.Raise(n.Code, subject, n.Args)
-	if n.OrderID == 0 {
-		return
-	}
-	ctx := context.Background()
-	err := a.db.Write(ctx, func(tx *localdb.Tx) error {
-		return tx.AddEntry(ctx, order.Entry{
-			OrderID: n.OrderID, At: a.cfg.Now(), Kind: "charset", Source: n.Machine, Code: string(n.Code),
-			Text: "Letters that " + n.Machine + " cannot show were replaced",
-		})
-	})
-	if err != nil {
-		a.log.LogAttrs(ctx, levelOf(err), "noting replaced letters failed", errAttr(err))
 	}
 }
 
@@ -190,6 +169,13 @@ func (a *Appliance) restore(ctx context.Context) error {
 		for _, arr := range arrivals {
 			id := strconv.FormatInt(arr.ID, 10)
 			a.board.RaiseSince(problem.ArrivalUnmatched, id, problem.Args{"station": stationText(&arr), "arrival": id}, arr.At)
+		}
+		parked, err := s.Outbox(ctx, localdb.OutboxFilter{Dest: destProvet, States: []string{localdb.Parked}, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for _, e := range parked {
+			a.board.RaiseSince(problem.ReportRefused, e.Accession, problem.Args{"accession": e.Accession, "reason": e.LastText}, e.CreatedAt)
 		}
 		closed, err := s.FindOrders(ctx, localdb.OrderFilter{
 			States: []order.State{order.Completed, order.Discontinued, order.Cancelled},
