@@ -437,24 +437,30 @@ func (r *Reader) discard(payload []byte, reason error) error {
 	e := &FrameError{Reason: reason}
 	e.keep(payload)
 	r.Release()
-	last := byte(0)
+	pending := false // an FS was the last byte
 	for {
 		if _, err := r.more(false); err != nil {
 			e.Err, e.Fatal = err, true
 			return e
 		}
 		b := r.buf[r.pos:]
-		if last == endBlock && b[0] == carriageReturn {
+		if pending && b[0] == carriageReturn {
 			r.pos++
 			return e
+		}
+		if pending {
+			e.keep([]byte{endBlock})
 		}
 		if i := bytes.Index(b, []byte{endBlock, carriageReturn}); i >= 0 {
 			e.keep(b[:i])
 			r.pos += i + 2
 			return e
 		}
+		pending = b[len(b)-1] == endBlock
+		if pending {
+			b = b[:len(b)-1]
+		}
 		e.keep(b)
-		last = b[len(b)-1]
 		r.pos = len(r.buf)
 		if e.Size > int64(discardFactor)*int64(r.config.MaxFrame) {
 			e.Fatal = true

@@ -25,9 +25,7 @@ func (s *Server) serve(ctx context.Context, sc *serverConn) {
 	defer r.Release()
 	for {
 		frame, err := r.Next()
-		if !s.setBusy(sc, true) && err == nil && frame.Payload == nil {
-			return
-		}
+		s.setBusy(sc, true)
 		goOn := false
 		var bad *FrameError
 		switch {
