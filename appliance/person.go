@@ -106,6 +106,9 @@ func (c *core) Cancel(ctx context.Context, a act) (*order.Order, error) {
 func (c *core) Hold(ctx context.Context, a act) (*order.Order, error) {
 	return c.byPerson(ctx, a, order.HeldBack, func(b *batch, o *order.Order) error {
 		o.Holds = nil
+		if o.State == order.Held { // for what was missing until now; from now on for a person
+			return b.noted(o, "held "+personText(a))
+		}
 		return b.move(o, order.HeldBack, order.ByHand, personText(a))
 	})
 }
