@@ -81,7 +81,7 @@ func (q *queryLog) run(ctx context.Context) error {
 			q.rest(ctx)
 			return ctx.Err()
 		case r := <-q.records:
-			q.write(ctx, q.more([]mwl.QueryRecord{r}))
+			q.write(context.WithoutCancel(ctx), q.more([]mwl.QueryRecord{r})) // what was taken is written, whatever ends
 		}
 		if err := sleepOr(ctx, queryPause, nil); err != nil {
 			q.rest(ctx)
