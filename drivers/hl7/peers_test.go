@@ -77,14 +77,12 @@ func TestPeersReadTheSameLeaves(t *testing.T) {
 		"python3-hl7": readBy(t, nil, "/usr/bin/python3", "python_read.py", file),
 		"hl7v2":       readBy(t, []string{"NODE_PATH=" + nodePath}, "node", "hl7v2_read.js", file),
 	} {
-		// hl7v2 keeps times and codes as objects of its own; what it gives as text
-		// must be the same.
-		if len(got) < len(want)/2 {
+		if len(got) < len(want)*9/10 {
 			t.Errorf("%s reads %d leaves of %d", name, len(got), len(want))
 		}
 		for at, text := range got {
-			// Peers turn \.br\ into a line end of their own choice.
-			if strings.NewReplacer("\r", "\n").Replace(text) != want[at] && !(name == "hl7v2" && sameTime(text, want[at])) {
+			// python3-hl7 turns \.br\ into CR, hl7v2 1.8.0 leaves it as it is.
+			if strings.NewReplacer("\r", "\n", `\.br\`, "\n").Replace(text) != want[at] && !(name == "hl7v2" && sameTime(text, want[at])) {
 				t.Errorf("%s: %s is %q, want %q", name, at, text, want[at])
 			}
 		}

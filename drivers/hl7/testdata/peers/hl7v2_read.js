@@ -7,7 +7,7 @@ const m = HL7Message.parse(raw)
 const out = []
 m.segments.forEach((s, i) => {
   s.fields.forEach((f) => {
-    if (!f) return
+    if (!f || (i === 0 && f.position < 3)) return
     f.repetitions.forEach((r, ri) => r.components.forEach((c) => {
       if (!c) return
       const subs = c.isPrimitive ? [c._data] : c.subComponents
