@@ -59,16 +59,28 @@ func readAll(m *Message) (n int) {
 }
 
 func BenchmarkBuildAndParseOMI(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		raw, err := orderOMI()
-		if err != nil {
-			b.Fatal(err)
-		}
-		m, err := Parse(raw, Options{})
-		if err != nil || readAll(m) == 0 {
-			b.Fatal(err)
-		}
+	for name, read := range map[string]func(*Message) int{
+		"split all": func(m *Message) int {
+			for i := range m.segments {
+				m.split(i)
+			}
+			return 1
+		},
+		"every leaf": readAll,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				raw, err := orderOMI()
+				if err != nil {
+					b.Fatal(err)
+				}
+				m, err := Parse(raw, Options{})
+				if err != nil || read(m) == 0 {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
