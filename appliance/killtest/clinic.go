@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,10 @@ import (
 	"github.com/rayhound/rayhound/drivers/provet/provetsim"
 )
 
-// daySpeed is how much faster Provet Cloud's clock runs than ours: a minute of
-// the run is an hour of the clinic. Every start looks again at what changed in
-// the last five minutes of Provet's time; in ours that would be all there is.
+// daySpeed is how much faster time passes for what is in Provet Cloud than for
+// us: a minute of the run is an hour of the clinic, on the day before. Every
+// start looks again at what changed in the last five minutes of Provet's time;
+// in ours that would be all there is. The clock of the server itself is right.
 const daySpeed = 60
 
 // trial is one run: the clinic around the program, and what is known about it.
@@ -47,11 +49,10 @@ type trial struct {
 	began        time.Time
 	aimed        atomic.Int32  // what the next kill waits for
 	fire         chan struct{} // it happened
-	hooks        *http.Server
+	hooks, cloud *http.Server
 	dice         *rand.Rand // of the relay
 	diceMu       sync.Mutex
 	wg           sync.WaitGroup
-	cancel       context.CancelFunc
 }
 
 // newTrial makes the clinic in dir. Nothing works yet but Provet Cloud.
@@ -136,17 +137,35 @@ func (t *trial) openProvet() (address string, err error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.cancel = cancel
+	// History that is not ours tells the first poll what time it is in there.
+	t.sim.CreateOrder(provetsim.NewOrder{Status: "done", Quiet: true})
+	t.sim.SetBaseURL("http://" + api.Addr().String())
+	t.cloud = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.sim.ServeHTTP(rightClock{w}, r)
+	})}
 	t.hooks = &http.Server{Handler: http.HandlerFunc(t.relay), ReadHeaderTimeout: 10 * time.Second}
-	t.wg.Go(func() { _ = t.hooks.Serve(hooks) })  // ends with close
-	t.wg.Go(func() { _ = t.sim.Serve(ctx, api) }) // likewise
+	t.wg.Go(func() { _ = t.hooks.Serve(hooks) }) // ends with close
+	t.wg.Go(func() { _ = t.cloud.Serve(api) })   // likewise
 	return api.Addr().String(), nil
 }
 
-// now is Provet Cloud's clock.
+// now is the time at which things happen in Provet Cloud.
 func (t *trial) now() time.Time {
-	return t.began.Add(daySpeed * time.Since(t.began)).Add(time.Duration(t.evening.Load()))
+	return t.began.Add(-24 * time.Hour).Add(daySpeed * time.Since(t.began)).Add(time.Duration(t.evening.Load()))
+}
+
+// rightClock makes the Date of an answer the present time.
+type rightClock struct{ http.ResponseWriter }
+
+// WriteHeader sends the header.
+func (w rightClock) WriteHeader(status int) {
+	w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Hijack lets the simulator reset connections.
+func (w rightClock) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
 // relay hands a webhook on to the program, and answers 200 after it was stored.
@@ -238,8 +257,8 @@ func (t *trial) client() (*control.Client, error) { return control.Dial(t.page, 
 
 // close ends what newTrial and play began.
 func (t *trial) close() {
-	t.cancel()
 	t.hooks.Close()
+	t.cloud.Close()
 	t.sim.Close()
 	t.wg.Wait()
 }
