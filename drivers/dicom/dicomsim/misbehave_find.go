@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net"
 )
 
 // findEverything is a C-FIND without keys on context 3.
@@ -64,13 +65,14 @@ func unreadAnswers(ctx context.Context, m *Modality) (string, error) {
 		return heard, err
 	}
 	defer w.close()
-	for id := range uint16(10_000) {
+	if c, ok := w.conn.(*net.TCPConn); ok {
+		_ = c.SetReadBuffer(4096) // little room for the answers
+	}
+	for id := uint16(1); ; id++ {
 		if err := w.send(findEverything(id)); err != nil {
 			return hearError(err), nil
 		}
 	}
-	<-ctx.Done()
-	return "nothing", nil
 }
 
 func emptyFragments(ctx context.Context, m *Modality) (string, error) {

@@ -27,7 +27,7 @@ var answers = map[dicomsim.Kind]string{
 	dicomsim.Vanish:           `^gone$`,
 	dicomsim.AbortMidFind:     `^closed`,
 	dicomsim.ReleaseMidFind:   `^A-RELEASE-RP|A-ABORT|closed`,
-	dicomsim.UnreadAnswers:    `^closed|nothing`,
+	dicomsim.UnreadAnswers:    `^closed|^nothing$`,
 	dicomsim.BadContext:       `^closed|A-ABORT`,
 	dicomsim.EmptyFragments:   `^closed|A-ABORT`,
 	dicomsim.GarbageFind:      `^status A900$`,

@@ -39,6 +39,7 @@ type Config struct {
 	// Progress hears what the machine does, on the goroutine that does it.
 	Progress func(Event)
 
+	Keys    query.Keys    // of Run; the station's AE title is filled in
 	Exam    time.Duration // how long an examination takes in Run
 	Options Options       // what Run reports
 }
@@ -160,13 +161,21 @@ func (m *Modality) Worklist(ctx context.Context, keys query.Keys) ([]*query.Entr
 // progress completes e and tells it.
 func (m *Modality) progress(e Event) {
 	e.At, e.AETitle = m.config.Now(), m.config.AETitle
+	attrs := []slog.Attr{
+		slog.String("ae_title", e.AETitle), slog.String("event", string(e.Kind)), slog.Duration("duration", e.Took),
+	}
+	if e.AccessionNumber != "" {
+		attrs = append(attrs, slog.String("accession_number", e.AccessionNumber))
+	}
+	if e.Text != "" {
+		attrs = append(attrs, slog.String("text", e.Text))
+	}
 	level := slog.LevelInfo
 	if e.Err != nil {
 		level = slog.LevelWarn
+		attrs = append(attrs, slog.Any("error", e.Err))
 	}
-	m.config.Log.Log(context.Background(), level, "simulated modality",
-		"ae_title", e.AETitle, "event", string(e.Kind), "accession_number", e.AccessionNumber,
-		"text", e.Text, "error", e.Err, "duration", e.Took)
+	m.config.Log.LogAttrs(context.Background(), level, "simulated modality", attrs...)
 	if m.config.Progress != nil {
 		m.config.Progress(e)
 	}

@@ -40,7 +40,11 @@ type exam struct {
 
 // turn reads the list once and works it off.
 func (t *technician) turn(ctx context.Context) {
-	entries, err := t.modality.Worklist(ctx, query.Keys{StationAETitle: t.modality.config.AETitle})
+	keys := t.modality.config.Keys
+	if keys.StationAETitle == "" {
+		keys.StationAETitle = t.modality.config.AETitle
+	}
+	entries, err := t.modality.Worklist(ctx, keys)
 	if err != nil {
 		return // told by Worklist; the list is whole next time
 	}

@@ -175,7 +175,7 @@ func put(b *dataset.Builder, cs dataset.Charset, tags []dataset.Tag, values map[
 			b.Seq(t)
 		case value == "":
 			b.Empty(t)
-		case !textual(vr):
+		case !slices.Contains(textual, vr):
 			return &KeyError{t, "only text, dates, times and UIDs can be keys"}
 		case !utf8.ValidString(value):
 			return &KeyError{t, "is not valid UTF-8"}
@@ -193,14 +193,10 @@ func put(b *dataset.Builder, cs dataset.Charset, tags []dataset.Tag, values map[
 	return nil
 }
 
-// textual reports whether values of vr are characters.
-func textual(vr dataset.VR) bool {
-	switch vr {
-	case dataset.AE, dataset.AS, dataset.CS, dataset.DA, dataset.DS, dataset.DT, dataset.IS, dataset.LO, dataset.LT,
-		dataset.PN, dataset.SH, dataset.ST, dataset.TM, dataset.UC, dataset.UI, dataset.UR, dataset.UT:
-		return true
-	}
-	return false
+// textual are the VRs whose values are characters.
+var textual = []dataset.VR{
+	dataset.AE, dataset.AS, dataset.CS, dataset.DA, dataset.DS, dataset.DT, dataset.IS, dataset.LO, dataset.LT,
+	dataset.PN, dataset.SH, dataset.ST, dataset.TM, dataset.UC, dataset.UI, dataset.UR, dataset.UT,
 }
 
 // charset returns the character set of the keys.
