@@ -12,8 +12,6 @@ type moment struct {
 	ms  int32 // since midnight
 }
 
-const dayMS = 24 * 60 * 60 * 1000
-
 // The ends of an open range.
 const (
 	firstDay = math.MinInt32

@@ -76,6 +76,9 @@ func (s *Service) find(ctx context.Context, r *dimse.Request, send func(identifi
 	err := a.run(ctx, r)
 	rec := &a.rec
 	rec.Status, rec.End = ending(err)
+	if rec.End == EndRefused && rec.Matches > 0 {
+		rec.End = EndLimit // that of the server, below the machine's own
+	}
 	rec.Duration = time.Since(began)
 	if a.several {
 		rec.MatchedOrderIDs = distinct(rec.MatchedOrderIDs)

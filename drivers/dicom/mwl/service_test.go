@@ -93,6 +93,21 @@ func TestD51Limit(t *testing.T) {
 	}
 }
 
+// The server's own limit counts like the machine's.
+func TestServerLimit(t *testing.T) {
+	c := newClinic(t, machines(), many(3)...)
+	n := 0
+	err := c.service.find(t.Context(), request("DR1", nil), func([]byte, uint16) error {
+		if n++; n > 2 {
+			return dimse.Status{Code: dimse.OutOfResources}
+		}
+		return nil
+	})
+	if err == nil || c.last().End != EndLimit || len(c.notes) != 1 || c.notes[0].Code != problem.MachineLimit {
+		t.Error(err, c.last().End, c.notes)
+	}
+}
+
 // D52: what cannot be read is A900, what is too large A700; 0 bytes match
 // everything.
 func TestD52Identifier(t *testing.T) {
