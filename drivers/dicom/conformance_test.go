@@ -205,6 +205,17 @@ func TestConformanceOverAnAssociation(t *testing.T) {
 		}
 	}
 
+	both := target
+	both.TransferSyntaxes = []string{dataset.ImplicitLE.UID(), dataset.ExplicitLE.UID()}
+	c, err := query.Dial(t.Context(), both, query.WorklistClassUID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.TransferSyntax(query.WorklistClassUID); got != dataset.ExplicitLE.UID() {
+		t.Errorf("of implicit and explicit, %s was chosen", got)
+	}
+	_ = c.Release(t.Context())
+
 	var asked []query.Key
 	step := map[dataset.Tag]bool{}
 	never := map[dataset.Tag]bool{} // empty, by type 1 and 1C
