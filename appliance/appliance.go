@@ -45,6 +45,8 @@ type Config struct {
 	// Watch, when set, sees every line of every timeline after its commit, on
 	// the goroutine that committed. It must not block.
 	Watch func(*order.Order, order.Entry)
+
+	freeSpace func(path string) (uint64, error) // nil: ask the system
 }
 
 // Appliance is one clinic's Rayhound.
@@ -94,6 +96,7 @@ func New(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	a.db, err = localdb.Open(ctx, localdb.Config{
 		Path: filepath.Join(cfg.DataDir, "rayhound.db"), BackupDir: filepath.Join(cfg.DataDir, "backups"), Version: cfg.Version,
 		KeepBackups: cfg.Settings.Retention.Backups, ExtraBackupFiles: extraFiles(cfg.SettingsPath), Log: cfg.Log, Now: cfg.Now,
+		FreeSpace: cfg.freeSpace,
 	})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ const portAgain = 10 * time.Second
 type dicomServer struct {
 	a      *Appliance
 	server *dimse.Server
+	again  time.Duration // see portAgain
 
 	mu     sync.Mutex
 	open   []string
@@ -52,7 +53,7 @@ func newDICOMServer(a *Appliance, cfg dimse.ServerConfig) *dicomServer {
 		a.log.LogAttrs(context.Background(), slog.LevelError, "a DICOM service panicked", slog.String("peer", p.Addr.String()),
 			slog.String("panic", fmt.Sprintf("%T", value)), slog.String("stack", string(stack)))
 	}
-	return &dicomServer{a: a, server: dimse.NewServer(cfg), failed: map[string]bool{}, ready: make(chan struct{})}
+	return &dicomServer{a: a, server: dimse.NewServer(cfg), again: portAgain, failed: map[string]bool{}, ready: make(chan struct{})}
 }
 
 // port is one address to listen on.
@@ -135,7 +136,7 @@ func (d *dicomServer) serve(ctx context.Context, p port) error {
 			return ctx.Err()
 		}
 		d.taken(p.address, err)
-		if err := sleepOr(ctx, portAgain, nil); err != nil {
+		if err := sleepOr(ctx, d.again, nil); err != nil {
 			return err
 		}
 	}

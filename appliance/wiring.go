@@ -108,6 +108,10 @@ func (t tokenStore) Save(_ context.Context, token provet.Token) error {
 	return t.secrets.Seal(secretToken, secret.New(string(b)))
 }
 
+// mostAnswers is the server's own bound of one query's answers. It lies above
+// max_answers of every machine, which is the one that is noted and explained.
+const mostAnswers = 1_000_001
+
 // wireDICOM makes the services the machines meet.
 func (a *Appliance) wireDICOM(machines []mwl.Machine) {
 	f := a.cfg.Settings
@@ -127,7 +131,7 @@ func (a *Appliance) wireDICOM(machines []mwl.Machine) {
 	a.dicom = newDICOMServer(a, dimse.ServerConfig{
 		Authorize: a.gate.authorize,
 		Services:  map[string]any{mwl.SOPClass: worklist, mpps.SOPClassUID: performed},
-		Limits:    dimse.Limits{Associations: f.DICOM.MaxAssociations},
+		Limits:    dimse.Limits{Associations: f.DICOM.MaxAssociations, Answers: mostAnswers},
 	})
 	if f.DICOM.AcceptUnknown {
 		a.board.Raise(problem.DICOMOpen, "", nil)

@@ -190,7 +190,7 @@ func packFile(ctx context.Context, z *zip.Writer, name, path string, at time.Tim
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close() // it was only read
 	return packOne(z, name, at, ctxReader{ctx, f})
 }
 

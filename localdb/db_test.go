@@ -219,7 +219,7 @@ func TestDiskLow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // not the subject
+	defer db.Close() // not the subject
 	if err := db.DiskLow(t.Context()); err != nil {
 		t.Error(err)
 	}

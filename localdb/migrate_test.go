@@ -135,7 +135,7 @@ func copyFile(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close() // it was only read
 	w, err := os.Create(to)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestBackupBeforeMigration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close() //nolint:errcheck // not the subject
+	defer pool.Close() // not the subject
 	var made []Info
 	before := func(from int64) error {
 		i, err := db.makeBackup(t.Context(), BeforeMigration, from)

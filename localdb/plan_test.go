@@ -35,7 +35,7 @@ func TestPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer rows.Close() //nolint:errcheck // rows.Err tells
+			defer rows.Close() // rows.Err tells
 			var plan []string
 			for rows.Next() {
 				var id, parent, unused int

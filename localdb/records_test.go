@@ -47,8 +47,14 @@ func TestUpdateOrder(t *testing.T) {
 			return err
 		}
 		got, err := tx.OrderByID(ctx, o.ID)
+		if err != nil {
+			return err
+		}
 		same(t, "order", o, got)
-		count, _ := tx.CountOrders(ctx)
+		count, err := tx.CountOrders(ctx)
+		if err != nil {
+			return err
+		}
 		if count[order.Scheduled] != 0 || count[order.InProgress] != 1 {
 			t.Errorf("counted %v", count)
 		}

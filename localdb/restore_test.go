@@ -74,7 +74,7 @@ func TestBackupWhileWriting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer z.Close() //nolint:errcheck // it was only read
+	defer z.Close() // it was only read
 	var names []string
 	for _, f := range z.File {
 		names = append(names, f.Name)
@@ -187,7 +187,7 @@ func TestRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // not the subject
+	defer db.Close() // not the subject
 	localdbtest.Read(t, db, func(ctx context.Context, s *localdb.Snapshot) error {
 		o, err := s.OrderByAccession(ctx, "10001")
 		if err != nil || o.StudyInstanceUID != localdbtest.Order(1).StudyInstanceUID {
@@ -310,7 +310,7 @@ func TestRestoreIsCompletedAfterACrash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer db.Close() //nolint:errcheck // not the subject
+			defer db.Close() // not the subject
 			localdbtest.Read(t, db, func(ctx context.Context, s *localdb.Snapshot) error {
 				got, _, err := s.State(ctx, "which")
 				if got != c.want {

@@ -33,17 +33,21 @@ func (f *fake) Orders(_ context.Context, o OrderFilter) ([]Order, error) {
 	f.filter = o
 	return nil, f.err
 }
+
 func (f *fake) Order(_ context.Context, a string) (OrderDetail, error) {
 	return OrderDetail{Order: Order{AccessionNumber: a}}, f.err
 }
+
 func (f *fake) AddOrder(_ context.Context, n NewOrder) (Order, error) {
 	f.added = n
 	return Order{}, f.err
 }
+
 func (f *fake) ActOnOrder(_ context.Context, _ string, a Action) (Order, error) {
 	f.action = a
 	return Order{}, f.err
 }
+
 func (f *fake) Hint(_ context.Context, id string) error {
 	f.hinted = id
 	return f.err

@@ -129,8 +129,13 @@ func TestGuardIsInFrontOfEveryRoute(t *testing.T) {
 			continue
 		}
 		for _, wrong := range [][]string{
-			nil, {"Authorization", "Bearer "}, {"Authorization", "Bearer x"}, {"Authorization", "bearer " + token},
-			{"Authorization", "Basic " + token}, {"Authorization", "Bearer " + token + " "}, {"Cookie", "token=" + token},
+			nil,
+			{"Authorization", "Bearer "},
+			{"Authorization", "Bearer x"},
+			{"Authorization", "bearer " + token},
+			{"Authorization", "Basic " + token},
+			{"Authorization", "Bearer " + token + " "},
+			{"Cookie", "token=" + token},
 		} {
 			status, body, _ := request(t, method, url, "", wrong...)
 			if wrong != nil && wrong[1] == "Bearer "+token+" " {

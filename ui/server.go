@@ -89,7 +89,9 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		_ = srv.Close() // what is left after five seconds is cut
 	}
 	for range running {
-		<-ended
+		if late := <-ended; err == nil {
+			err = late
+		}
 	}
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("ui: %w", err)

@@ -116,9 +116,19 @@ func TestUsage(t *testing.T) {
 	d.want(t, 0, []string{"1.2.3"}, "version")
 	d.want(t, 0, []string{`"version": "1.2.3"`}, "version", "--json")
 	for _, args := range [][]string{
-		{"ordres"}, {"orders", "show"}, {"orders", "show", "1", "2"}, {"orders", "complete", "1"}, {"orders", "list", "--state", "done"},
-		{"orders", "list", "--limit", "0"}, {"orders", "add"}, {"outbox", "retry", "x"}, {"outbox", "retry", "1", "--destination", "provet"},
-		{"dicom", "echo", "nohost"}, {"dicom", "echo", "A@h:1", "--calling", "SEVENTEENLETTERS1"}, {"--nothing", "version"}, {"demo", "--orders", "-1"},
+		{"ordres"},
+		{"orders", "show"},
+		{"orders", "show", "1", "2"},
+		{"orders", "complete", "1"},
+		{"orders", "list", "--state", "done"},
+		{"orders", "list", "--limit", "0"},
+		{"orders", "add"},
+		{"outbox", "retry", "x"},
+		{"outbox", "retry", "1", "--destination", "provet"},
+		{"dicom", "echo", "nohost"},
+		{"dicom", "echo", "A@h:1", "--calling", "SEVENTEENLETTERS1"},
+		{"--nothing", "version"},
+		{"demo", "--orders", "-1"},
 		{"orders", "add", "--patient-id", "1", "--patient-name", "B", "--modality", "X", "--at", "soon"},
 	} {
 		d.want(t, 2, []string{"RH-514", "--help"}, args...)
@@ -268,7 +278,9 @@ func (*clinic) Secrets(context.Context) ([]secret.Info, error) {
 func (*clinic) Backups(context.Context) ([]ui.Backup, error) {
 	return []ui.Backup{{Name: "b.db", CreatedAt: at, Bytes: 2_500_000, Good: true}}, nil
 }
+
 func (*clinic) CreateBackup(context.Context) (ui.Backup, error) { return ui.Backup{Name: "b.db"}, nil }
+
 func (*clinic) Doctor(context.Context) ([]ui.Check, error) {
 	return []ui.Check{{Area: "provet", Name: "token", Result: "fail", Code: "RH-101", Detail: "refused", Help: "set the secret"}}, nil
 }

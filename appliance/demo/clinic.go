@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -51,7 +52,7 @@ func open(ctx context.Context, o Options, watch func(*order.Order, order.Entry))
 	c := &clinic{opts: o, ctx: ctx, cancel: cancel}
 	defer func() {
 		if err != nil {
-			c.close()
+			err = errors.Join(err, c.close())
 		}
 	}()
 	if c.dir, err = os.MkdirTemp(o.DataDir, "rayhound-demo-*"); err != nil {
@@ -167,7 +168,7 @@ func (c *clinic) listen(h http.Handler) (address string, err error) {
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	c.run("http", func(ctx context.Context) error {
-		stop := context.AfterFunc(ctx, func() { srv.Close() })
+		stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 		defer stop()
 		return srv.Serve(ln)
 	})
@@ -181,27 +182,32 @@ func (c *clinic) run(name string, f func(context.Context) error) {
 		if c.ctx.Err() != nil {
 			return
 		}
-		c.mu.Lock()
-		if c.failed == nil {
-			c.failed = fmt.Errorf("demo: %s ended: %w", name, err)
-		}
-		c.mu.Unlock()
+		c.fail(fmt.Errorf("demo: %s ended: %w", name, err))
 		c.cancel()
 	})
+}
+
+// fail remembers the first failure; nil is none.
+func (c *clinic) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = err
+	}
 }
 
 // close ends everything and removes the data folder.
 func (c *clinic) close() error {
 	c.cancel()
 	if c.sim != nil {
-		c.sim.Close()
+		c.fail(c.sim.Close())
 	}
 	c.wg.Wait()
 	if c.log != nil {
-		c.log.Close()
+		c.fail(c.log.Close())
 	}
 	if c.dir != "" && strings.Contains(filepath.Base(c.dir), "rayhound-demo-") {
-		os.RemoveAll(c.dir)
+		c.fail(os.RemoveAll(c.dir))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

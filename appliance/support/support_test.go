@@ -74,8 +74,10 @@ func (p planted) PendingMachines(context.Context) ([]ui.PendingMachine, error) {
 func (p planted) Queries(context.Context, ui.QueryFilter) ([]ui.Query, error) {
 	return []ui.Query{{
 		Machine: "room 1", Keys: []ui.QueryKey{
-			{Tag: "(0010,0010)", Keyword: "PatientName", Value: canary}, {Tag: "(0010,0020)", Keyword: "PatientID", Value: canary},
-			{Tag: "(0009,1001)", Value: canary}, {Tag: "(0008,0060)", Keyword: "Modality", Value: "DX"},
+			{Tag: "(0010,0010)", Keyword: "PatientName", Value: canary},
+			{Tag: "(0010,0020)", Keyword: "PatientID", Value: canary},
+			{Tag: "(0009,1001)", Value: canary},
+			{Tag: "(0008,0060)", Keyword: "Modality", Value: "DX"},
 		},
 		Matched: []string{canary}, Excluded: []ui.Excluded{{AccessionNumber: canary, Key: "PatientName", Reason: canary}},
 	}}, p.err()
@@ -186,7 +188,8 @@ func TestWhatSupportNeeds(t *testing.T) {
 
 func TestIDsOfOneFileBelongTogether(t *testing.T) {
 	a, b := newHider(), newHider()
-	if a.id("1") != a.id("1") || a.id("1") == a.id("2") || a.id("1") == b.id("1") || a.id("") != "" {
+	first, again := a.id("1"), a.id("1")
+	if first != again || first == a.id("2") || a.id("1") == b.id("1") || a.id("") != "" {
 		t.Error("ids")
 	}
 }

@@ -18,9 +18,16 @@ func TestEscapesOnRead(t *testing.T) {
 		{`\XC3A4\`, "ä"},
 		{`\E\X0D\E\`, `\X0D\`}, // decoded once, not twice
 		{`C:\temp`, `C:\temp`},
-		{`\`, `\`}, {`\\`, `\\`}, {`a\`, `a\`}, {`\F`, `\F`},
+		{`\`, `\`},
+		{`\\`, `\\`},
+		{`a\`, `a\`},
+		{`\F`, `\F`},
 		{`\H\bold\N\`, `\H\bold\N\`},
-		{`\Z99\`, `\Z99\`}, {`\XZZ\`, `\XZZ\`}, {`\X\`, `\X\`}, {`\XD800D\`, "\U000D800D"}, {`\X0FFFFFFFF\`, `\X0FFFFFFFF\`},
+		{`\Z99\`, `\Z99\`},
+		{`\XZZ\`, `\XZZ\`},
+		{`\X\`, `\X\`},
+		{`\XD800D\`, "\U000D800D"},
+		{`\X0FFFFFFFF\`, `\X0FFFFFFFF\`},
 		{`100 \ 2 \F\ 3`, `100 \ 2 | 3`}, // the bare one opens nothing
 		{`\C2842\`, `\C2842\`},
 	} {

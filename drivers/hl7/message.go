@@ -207,9 +207,6 @@ func (m *Message) AcceptAck() (accept, application string) {
 	return m.Get("MSH-15"), m.Get("MSH-16")
 }
 
-// atLeast reports whether the version of the message is v or later.
-func (m *Message) atLeast(v string) bool { return versionAtLeast(m.Version(), v) }
-
 // versionAtLeast compares versions number by number: "2.5.1" is at least "2.5".
 func versionAtLeast(have, want string) bool {
 	for {

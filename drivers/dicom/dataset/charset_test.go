@@ -23,13 +23,28 @@ func TestCharsetTerms(t *testing.T) {
 		in, want string
 		noted    bool
 	}{
-		{"", "ISO_IR 100", false}, {"ISO_IR 6", "ISO_IR 100", false}, {"ISO_IR 100", "ISO_IR 100", false},
-		{"ISO_IR 192", "ISO_IR 192", false}, {"GB18030", "GB18030", false}, {"GBK", "GBK", false}, {"ISO_IR 203", "ISO_IR 203", false},
-		{"ISO-IR 100", "ISO_IR 100", true}, {"ISO IR 192", "ISO_IR 192", true}, {"ISO_IR100", "ISO_IR 100", true}, {"UTF-8", "ISO_IR 192", true},
-		{"latin1", "ISO_IR 100", true}, {"iso_ir 192", "ISO_IR 192", true}, {"utf8", "ISO_IR 192", true}, {"ISO-8859-15", "ISO_IR 203", true},
-		{"192", "ISO_IR 192", true}, {"ISO 2022 IR 100", "ISO_IR 100", false}, {"ISO 2022 IR 87", `ISO 2022 IR 6\ISO 2022 IR 87`, false},
-		{`\ISO 2022 IR 87`, `ISO 2022 IR 6\ISO 2022 IR 87`, false}, {`ISO_IR 192\ISO 2022 IR 87`, "ISO_IR 192", true},
-		{"KLINGON", "ISO_IR 100", true}, {strings.Repeat("x", 100), "ISO_IR 100", true},
+		{"", "ISO_IR 100", false},
+		{"ISO_IR 6", "ISO_IR 100", false},
+		{"ISO_IR 100", "ISO_IR 100", false},
+		{"ISO_IR 192", "ISO_IR 192", false},
+		{"GB18030", "GB18030", false},
+		{"GBK", "GBK", false},
+		{"ISO_IR 203", "ISO_IR 203", false},
+		{"ISO-IR 100", "ISO_IR 100", true},
+		{"ISO IR 192", "ISO_IR 192", true},
+		{"ISO_IR100", "ISO_IR 100", true},
+		{"UTF-8", "ISO_IR 192", true},
+		{"latin1", "ISO_IR 100", true},
+		{"iso_ir 192", "ISO_IR 192", true},
+		{"utf8", "ISO_IR 192", true},
+		{"ISO-8859-15", "ISO_IR 203", true},
+		{"192", "ISO_IR 192", true},
+		{"ISO 2022 IR 100", "ISO_IR 100", false},
+		{"ISO 2022 IR 87", `ISO 2022 IR 6\ISO 2022 IR 87`, false},
+		{`\ISO 2022 IR 87`, `ISO 2022 IR 6\ISO 2022 IR 87`, false},
+		{`ISO_IR 192\ISO 2022 IR 87`, "ISO_IR 192", true},
+		{"KLINGON", "ISO_IR 100", true},
+		{strings.Repeat("x", 100), "ISO_IR 100", true},
 		{strings.TrimSuffix(strings.Repeat(`ISO 2022 IR 100\`, 9), `\`), strings.TrimSuffix(strings.Repeat(`ISO 2022 IR 100\`, 7), `\`), true},
 	} {
 		cs, note := ParseCharset(strings.Split(c.in, `\`))
@@ -147,8 +162,12 @@ func TestChoose(t *testing.T) {
 		texts []string
 		want  Charset
 	}{
-		{"auto", nil, Latin1}, {"", []string{"Müller", "Bella"}, Latin1}, {"auto", []string{"Müller", "Łódź"}, UTF8},
-		{"AUTO", []string{"€"}, UTF8}, {"ISO_IR 192", nil, UTF8}, {"ISO_IR 100", []string{"Łódź"}, Latin1},
+		{"auto", nil, Latin1},
+		{"", []string{"Müller", "Bella"}, Latin1},
+		{"auto", []string{"Müller", "Łódź"}, UTF8},
+		{"AUTO", []string{"€"}, UTF8},
+		{"ISO_IR 192", nil, UTF8},
+		{"ISO_IR 100", []string{"Łódź"}, Latin1},
 	} {
 		if got := Choose(c.term, c.texts...); got != c.want {
 			t.Errorf("%q %q: %v", c.term, c.texts, got)

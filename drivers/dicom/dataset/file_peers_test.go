@@ -123,9 +123,20 @@ json.dump(out, sys.stdout)
 // TestPeersReadText: pydicom decodes every single set as we do.
 func TestPeersReadText(t *testing.T) {
 	for _, c := range []struct{ term, text string }{
-		{"ISO_IR 101", "Łódź"}, {"ISO_IR 144", "Люк"}, {"ISO_IR 126", "Διονυσιος"}, {"ISO_IR 138", "שרון"}, {"ISO_IR 127", "قباني"},
-		{"ISO_IR 148", "Çavuşoğlu"}, {"ISO_IR 166", "นามสกุล"}, {"GB18030", "王"}, {"GBK", "王"}, {"ISO_IR 192", "Łódź 王"}, {"ISO_IR 13", "ﾔﾏﾀﾞ"},
-		{`ISO 2022 IR 6\ISO 2022 IR 87`, "山田"}, {`ISO 2022 IR 6\ISO 2022 IR 149`, "洪"}, {`ISO 2022 IR 6\ISO 2022 IR 58`, "张"},
+		{"ISO_IR 101", "Łódź"},
+		{"ISO_IR 144", "Люк"},
+		{"ISO_IR 126", "Διονυσιος"},
+		{"ISO_IR 138", "שרון"},
+		{"ISO_IR 127", "قباني"},
+		{"ISO_IR 148", "Çavuşoğlu"},
+		{"ISO_IR 166", "นามสกุล"},
+		{"GB18030", "王"},
+		{"GBK", "王"},
+		{"ISO_IR 192", "Łódź 王"},
+		{"ISO_IR 13", "ﾔﾏﾀﾞ"},
+		{`ISO 2022 IR 6\ISO 2022 IR 87`, "山田"},
+		{`ISO 2022 IR 6\ISO 2022 IR 149`, "洪"},
+		{`ISO 2022 IR 6\ISO 2022 IR 58`, "张"},
 		{`ISO 2022 IR 100\ISO 2022 IR 144`, "Müller Люк"},
 	} {
 		cs, _ := ParseCharset(strings.Split(c.term, `\`))

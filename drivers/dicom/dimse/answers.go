@@ -110,7 +110,7 @@ func (a *Answers) flush() error {
 func (op *operation) find() {
 	s := op.s
 	a := &Answers{op: op, body: s.assoc.MaxBody()}
-	a.buf = buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	a.buf = buffers.Get().(*[]byte) // the pool holds nothing else
 	*a.buf = (*a.buf)[:0]
 	defer putBuffer(a.buf)
 	pending := op.command.response(Pending)
@@ -118,7 +118,7 @@ func (op *operation) find() {
 	var set [256]byte
 	a.tmpl = s.assoc.AppendFragments(a.space[:0], op.request.ContextID, true, pending.AppendTo(set[:0]))
 
-	h := op.service.Handler.(Finder) //nolint:errcheck,forcetypeassert // supported has checked it
+	h := op.service.Handler.(Finder) // supported has checked it
 	err := h.Find(op.ctx, &op.request, a)
 
 	cause, failed := op.finish(), a.failed

@@ -30,7 +30,7 @@ func scripted(t *testing.T, script func(p *dicomtest.ScriptedPeer)) ClientConfig
 		a, b := net.Pipe()
 		p := dicomtest.NewPeer(t, b)
 		go func() {
-			defer b.Close() //nolint:errcheck // a pipe
+			defer b.Close() // a pipe
 			script(p)
 		}()
 		return a, nil

@@ -46,7 +46,7 @@ func TestFlows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer f.Close() //nolint:errcheck // only read
+			defer f.Close() // only read
 			flows, err := dicomtest.ParseFlows(f)
 			if err != nil || len(flows) < 2 {
 				t.Fatal(len(flows), err)

@@ -113,7 +113,7 @@ func (op *operation) finish() error {
 func (op *operation) run() {
 	defer func() {
 		if p := recover(); p != nil {
-			op.finish()
+			_ = op.finish() // aborted below, whatever it was doing
 			op.s.panics.Add(1)
 			_ = op.s.assoc.Abort(pdu.AbortByUser, pdu.AbortNotSpecified, errPanic)
 			if op.s.cfg.OnPanic != nil {
@@ -125,11 +125,11 @@ func (op *operation) run() {
 	case cFindRQ:
 		op.find()
 	case nCreateRQ:
-		h := op.service.Handler.(Creator) //nolint:errcheck,forcetypeassert // supported has checked it
+		h := op.service.Handler.(Creator) // supported has checked it
 		response, err := h.Create(op.ctx, &op.request)
 		op.respond(response, err)
 	case nSetRQ:
-		h := op.service.Handler.(Setter) //nolint:errcheck,forcetypeassert // supported has checked it
+		h := op.service.Handler.(Setter) // supported has checked it
 		response, err := h.Set(op.ctx, &op.request)
 		op.respond(response, err)
 	}
@@ -167,7 +167,7 @@ func (op *operation) respond(response Response, err error) {
 	if len(response.Data) > 0 && (err == nil || isWarning(c.Status)) {
 		c.DataSetType = dataSetFollows
 	}
-	buf := buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	buf := buffers.Get().(*[]byte) // the pool holds nothing else
 	defer putBuffer(buf)
 	var set [512]byte
 	*buf = s.assoc.AppendFragments((*buf)[:0], op.request.ContextID, true, c.AppendTo(set[:0]))

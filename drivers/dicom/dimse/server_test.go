@@ -70,7 +70,8 @@ func clientConfig(addr string) ClientConfig {
 		Address: addr, CallingAETitle: "DR1", CalledAETitle: "RAYHOUND",
 		Contexts: []ProposedContext{
 			{AbstractSyntax: VerificationSOPClassUID, TransferSyntaxes: []string{ImplicitVRLittleEndian}},
-			{AbstractSyntax: mwlClass}, {AbstractSyntax: mppsClass},
+			{AbstractSyntax: mwlClass},
+			{AbstractSyntax: mppsClass},
 		},
 	}
 }

@@ -72,7 +72,7 @@ func (s Status) Error() string {
 
 // Is reports whether target is a Status with the same code.
 func (s Status) Is(target error) bool {
-	t, ok := target.(Status) //nolint:errorlint // errors.Is does the unwrapping
+	t, ok := target.(Status) // errors.Is does the unwrapping
 	return ok && t.Code == s.Code
 }
 

@@ -141,7 +141,7 @@ var buffers = sync.Pool{New: func() any {
 func (a *answer) all(ctx context.Context, q *query, syntax dataset.Syntax, pending uint16) error {
 	p, list := q.profile, a.service.list
 	limit := p.maxAnswers()
-	buf := buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	buf := buffers.Get().(*[]byte) // the pool holds nothing else
 	defer buffers.Put(buf)
 	var end error
 	for it := range q.candidates(a.snap) {

@@ -102,7 +102,7 @@ func (c *Acceptor) accept(ctx context.Context, a *Association) error {
 		}
 		return a.fail(pdu.AbortByProvider, pdu.AbortUnexpectedPDU, errUnexpected)
 	}
-	req := requests.Get().(*request) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	req := requests.Get().(*request) // the pool holds nothing else
 	defer requests.Put(req)
 	if err := req.rq.Decode(body); err != nil {
 		return a.fail(pdu.AbortByProvider, pdu.AbortInvalidValue, err)

@@ -70,7 +70,7 @@ var firstBuffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
 
 func newAssociation(conn net.Conn, lim Limits, requestor bool) *Association {
 	a := &Association{conn: conn, lim: lim, requestor: requestor, state: Sta1, RemoteAddr: addrPort(conn.RemoteAddr())}
-	a.first = firstBuffers.Get().(*[firstBuffer]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	a.first = firstBuffers.Get().(*[firstBuffer]byte) // the pool holds nothing else
 	a.reader.SetBuffer(a.first[:])
 	a.reader.Source = (*source)(a)
 	a.reader.Before = a.before
@@ -311,7 +311,7 @@ type lostError struct{ err error }
 
 func (e *lostError) Error() string        { return "ul: connection lost: " + e.err.Error() }
 func (e *lostError) Unwrap() error        { return e.err }
-func (e *lostError) Is(target error) bool { return target == ErrLost } //nolint:errorlint // identity is meant
+func (e *lostError) Is(target error) bool { return target == ErrLost } // identity is meant
 
 // over ends the association without another word to the peer.
 func (a *Association) over(err error) error {

@@ -115,7 +115,7 @@ func TestAfterAbort(t *testing.T) {
 func TestInterruptWhileAccepting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
-		defer client.Close() //nolint:errcheck // a pipe
+		defer client.Close() // a pipe
 		why := errors.New("stop")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		go func() {

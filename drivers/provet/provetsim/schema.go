@@ -212,9 +212,12 @@ func webhookResource(post, write []string) *resource {
 		rates: Rates{100, 300, 300}, list: post, detail: write, firstID: 801,
 		fields: []field{
 			{name: "id", kind: kindID, readOnly: true},
-			{name: "name", kind: kindText}, {name: "trigger", kind: kindInt, required: true},
-			{name: "url", kind: kindText, required: true}, {name: "content_type", kind: kindInt},
-			{name: "active", kind: kindBool}, ref("department", "department"),
+			{name: "name", kind: kindText},
+			{name: "trigger", kind: kindInt, required: true},
+			{name: "url", kind: kindText, required: true},
+			{name: "content_type", kind: kindInt},
+			{name: "active", kind: kindBool},
+			ref("department", "department"),
 		},
 	}
 }
