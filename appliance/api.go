@@ -137,6 +137,13 @@ func (a api) AddOrder(ctx context.Context, n ui.NewOrder) (ui.Order, error) {
 
 // ActOnOrder answers ui.Orders.
 func (a api) ActOnOrder(ctx context.Context, accession string, in ui.Action) (ui.Order, error) {
+	if in.Kind == ui.Link {
+		o, err := a.core.LinkOrder(ctx, act{Accession: accession, Who: console, Reason: in.Reason}, in.ProvetID)
+		if err != nil {
+			return ui.Order{}, err
+		}
+		return ui.ViewOrder(o, nil, nil), nil
+	}
 	do := map[ui.ActionKind]func(context.Context, act) (*order.Order, error){
 		ui.Complete: a.core.Complete, ui.Cancel: a.core.Cancel, ui.Suspend: a.core.Hold,
 		ui.Release: a.core.Release, ui.Resend: a.core.Resend, ui.Reopen: a.core.Reopen,

@@ -277,6 +277,8 @@ func (b *batch) arrive(h order.Hint, up provet.Upstream) (outcome string, err er
 	}
 	ts, err := b.tx.TombstoneByProvetID(b.ctx, h.ProvetID)
 	switch {
+	case err == nil && (ts.Reason == localdb.PurgedAs(order.Completed) || ts.Reason == localdb.PurgedAs(order.Discontinued)):
+		return outcomeHistory, nil // imaged long ago: a late edit does not bring it back
 	case err == nil && ts.AccessionNumber != "": // known before: same identity for life
 		o.AccessionNumber, o.StudyInstanceUID, o.RequestedProcedureID = ts.AccessionNumber, ts.StudyInstanceUID, ts.AccessionNumber
 	case err != nil && !errors.Is(err, localdb.ErrNotFound):

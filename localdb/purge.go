@@ -115,8 +115,8 @@ ORDER BY closed_at LIMIT ?3`
 
 const buryOrder = `
 INSERT INTO tombstone(provet_id, accession_number, study_instance_uid, reason, at)
-SELECT provet_id, accession_number, study_instance_uid, 'purged', ?2 FROM orders WHERE id = ?1
-ON CONFLICT(provet_id) DO UPDATE SET accession_number=excluded.accession_number, study_instance_uid=excluded.study_instance_uid`
+SELECT provet_id, accession_number, study_instance_uid, 'purged ' || state, ?2 FROM orders WHERE id = ?1
+ON CONFLICT(provet_id) DO UPDATE SET accession_number=excluded.accession_number, study_instance_uid=excluded.study_instance_uid, reason=excluded.reason`
 
 // purgeOrders removes closed orders and all that belongs to them.
 func (tx *Tx) purgeOrders(ctx context.Context, before, unsentBefore, now time.Time, batch int) (int, error) {

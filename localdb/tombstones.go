@@ -3,6 +3,8 @@ package localdb
 import (
 	"context"
 	"time"
+
+	"github.com/rayhound/rayhound/appliance/order"
 )
 
 // Tombstone is what is left of an order, so that a late message does not bring
@@ -11,7 +13,7 @@ type Tombstone struct {
 	ProvetID         string // may be empty: the order was entered by hand
 	AccessionNumber  string
 	StudyInstanceUID string
-	Reason           string // gone, cancelled, purged ...
+	Reason           string // why it is not here: PurgedAs(state), or words
 	At               time.Time
 }
 
@@ -21,6 +23,9 @@ ON CONFLICT(provet_id) DO UPDATE SET
   accession_number = coalesce(excluded.accession_number, accession_number),
   study_instance_uid = coalesce(excluded.study_instance_uid, study_instance_uid),
   reason = excluded.reason, at = excluded.at`
+
+// PurgedAs is the Reason of an order that was closed in this state and purged.
+func PurgedAs(s order.State) string { return "purged " + string(s) }
 
 // PutTombstone stores a tombstone, over an older one for the same order.
 func (tx *Tx) PutTombstone(ctx context.Context, t Tombstone) error {

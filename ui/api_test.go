@@ -126,7 +126,7 @@ func TestOrderRequests(t *testing.T) {
 	if status, body := call(t, addr, "GET", "/api/v1/orders/A%2FB%201", ""); status != 200 || !strings.Contains(body, `"accession_number":"A/B 1"`) {
 		t.Error(status, body)
 	}
-	if status, _ := call(t, addr, "POST", "/api/v1/orders/1/complete", `{"reason":" paper images "}`); status != 200 || f.action != (Action{Complete, "paper images"}) {
+	if status, _ := call(t, addr, "POST", "/api/v1/orders/1/complete", `{"reason":" paper images "}`); status != 200 || f.action != (Action{Kind: Complete, Reason: "paper images"}) {
 		t.Errorf("%d %+v", status, f.action)
 	}
 	if status, _ := call(t, addr, "POST", "/api/v1/orders/1/resend", ""); status != 200 || f.action.Kind != Resend {

@@ -150,13 +150,15 @@ const (
 	Release  ActionKind = "release"  // end of the hold
 	Resend   ActionKind = "resend"   // tell everybody again
 	Reopen   ActionKind = "reopen"   // offer it again
+	Link     ActionKind = "link"     // it is that order of Provet Cloud; for one entered by hand
 )
 
 // Action is something a person does to an order. Complete, Cancel, Hold and
 // Reopen need a reason.
 type Action struct {
-	Kind   ActionKind `json:"-"`
-	Reason string     `json:"reason"`
+	Kind     ActionKind `json:"-"`
+	Reason   string     `json:"reason"`
+	ProvetID string     `json:"provet_id,omitempty"` // of Link
 }
 
 // ViewOrder returns the view of an order. Evidence and timeline may be nil.

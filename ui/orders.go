@@ -79,8 +79,13 @@ func (s *Server) actOnOrder(_ http.ResponseWriter, r *http.Request) (any, error)
 	case Complete, Cancel, Suspend, Reopen:
 	case Release, Resend:
 		needsReason = false
+	case Link:
+		needsReason = false
+		if a.ProvetID == "" || len(a.ProvetID) > 64 {
+			return nil, usage("provet_id is needed")
+		}
 	default:
-		return nil, usage("An order can be completed, cancelled, held, released, resent or reopened, not " + strconv.Quote(cut(string(a.Kind))))
+		return nil, usage("An order can be completed, cancelled, held, released, resent, reopened or linked, not " + strconv.Quote(cut(string(a.Kind))))
 	}
 	if needsReason && a.Reason == "" {
 		return nil, usage("A reason is needed")

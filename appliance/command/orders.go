@@ -18,6 +18,7 @@ type ordersCmd struct {
 	Hold     ordersHoldCmd     `cmd:"" help:"Keep an order off the worklists for now."`
 	Release  ordersReleaseCmd  `cmd:"" help:"End a hold."`
 	Reopen   ordersReopenCmd   `cmd:"" help:"Offer a closed order again."`
+	Link     ordersLinkCmd     `cmd:"" help:"Say which order of Provet Cloud one entered by hand is."`
 	Look     ordersLookCmd     `cmd:"" help:"Look at an order of Provet Cloud now."`
 }
 

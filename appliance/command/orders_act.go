@@ -94,6 +94,24 @@ func (c ordersReopenCmd) Run(e *env) error {
 	return e.act(c.Accession, ui.Action{Kind: ui.Reopen, Reason: c.Reason}, c.JSON)
 }
 
+type ordersLinkCmd struct {
+	Accession string `arg:"" help:"Accession number of the order entered by hand."`
+	ProvetID  string `arg:"" name:"provet-id" help:"Id of the order in Provet Cloud."`
+	Reason    string `help:"Why; it stays in the timeline." placeholder:"TEXT"`
+	JSON      bool   `name:"json" help:"Print JSON."`
+}
+
+// Help shows an example.
+func (ordersLinkCmd) Help() string {
+	return "The order entered by hand lives on with its accession number; the other one leaves the list.\n\n" +
+		"Example:\n\n  rayhound orders link H7KQ2M 70012"
+}
+
+// Run links the order.
+func (c ordersLinkCmd) Run(e *env) error {
+	return e.act(c.Accession, ui.Action{Kind: ui.Link, Reason: c.Reason, ProvetID: c.ProvetID}, c.JSON)
+}
+
 type ordersLookCmd struct {
 	ProvetID string `arg:"" name:"provet-id" help:"Id of the order in Provet Cloud."`
 }
