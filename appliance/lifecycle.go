@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/order"
@@ -191,7 +192,7 @@ func (b *batch) observe(o *order.Order, e order.Evidence) error {
 		return err
 	}
 	if !moved {
-		return b.say(o, "evidence", e.Source, "", evidenceLine(e))
+		return b.say(o, "evidence", e.Source, "", factLine(e))
 	}
 	if from == order.Cancelled {
 		b.notice(o, problem.OrderCancelledLate, problem.Args{"accession": o.AccessionNumber})
@@ -210,7 +211,7 @@ func (b *batch) observe(o *order.Order, e order.Evidence) error {
 		if err := b.save(o); err != nil {
 			return err
 		}
-		return b.say(o, "step", e.Source, "", text)
+		return b.say(o, "step", e.Source, "", factLine(e))
 	}
 	return b.entered(o, e.Source, text)
 }
@@ -251,23 +252,14 @@ func (b *batch) decide(o *order.Order, s *order.Step, e order.Evidence) order.Ev
 	return order.StepStarted
 }
 
-// evidenceLine is the one line that says why: "images: 2 series, 12 images".
+// evidenceLine is the one line that says why: "MPPS from CT · 2 series, 12 images".
 func evidenceLine(e order.Evidence) string {
-	line := string(e.Source)
+	line := sourceName(e.Source)
 	if e.Station != "" {
 		line += " from " + e.Station
 	}
-	switch e.Event {
-	case order.StepStarted:
-		line += ": started"
-	case order.StepCompleted:
-		line += ": completed"
-	case order.StepDiscontinued:
-		line += ": discontinued"
-	case order.WrongEntry:
-		line += ": wrong entry was selected"
-	case order.Accepted, order.HeldBack, order.Withdrawn, order.Restored, order.ClosedByPerson, order.CancelByPerson, order.ReopenedByPerson:
-		line += ": " + string(e.Event)
+	if e.Event == order.WrongEntry {
+		line += " · the wrong entry was selected"
 	}
 	if e.Series > 0 || e.Instances > 0 {
 		line += fmt.Sprintf(" · %s, %s", count(e.Series, "series", "series"), count(e.Instances, "image", "images"))
@@ -276,6 +268,34 @@ func evidenceLine(e order.Evidence) string {
 		line += " · " + e.Reason
 	}
 	return line
+}
+
+// sourceName names a source for people.
+func sourceName(s order.Source) string {
+	switch s {
+	case order.MPPS, order.HL7:
+		return strings.ToUpper(string(s))
+	case order.Idle:
+		return "the idle rule"
+	case order.Upstream:
+		return "Provet Cloud"
+	case order.ByHand:
+		return "a person"
+	case order.Images:
+	}
+	return string(s)
+}
+
+// factLine is the line of evidence that moved nothing: "Reported started · MPPS from CT".
+func factLine(e order.Evidence) string {
+	word := map[order.Event]string{
+		order.StepStarted: "Reported as started", order.StepCompleted: "Reported as completed",
+		order.StepDiscontinued: "Reported as discontinued", order.WrongEntry: "Reported as a wrong entry",
+	}[e.Event]
+	if word == "" {
+		word = "Reported"
+	}
+	return word + " · " + evidenceLine(e)
 }
 
 // notice remembers on the order that a person should look. The same code
