@@ -179,10 +179,10 @@ func build(r *roster, orders [][]*item) *snapshot {
 		if len(items) == 0 {
 			continue
 		}
-		s.orders = s.orders.with(items[0].order.ID, items)
+		s.orders.put(items[0].order.ID, items)
 		for _, it := range items {
 			s.n++
-			s.index(it, withItem)
+			s.index(it, putItem)
 			for _, name := range it.step.Stations {
 				if it.routed(name) && !last(stations[name], it) {
 					stations[name] = append(stations[name], it)
@@ -245,6 +245,13 @@ func (s *snapshot) index(it *item, change func(index[string, []*item], string, *
 func withItem(x index[string, []*item], key string, it *item) index[string, []*item] {
 	have, _ := x.get(key)
 	return x.with(key, append(have[:len(have):len(have)], it))
+}
+
+// putItem is withItem for a snapshot under construction.
+func putItem(x index[string, []*item], key string, it *item) index[string, []*item] {
+	have, _ := x.get(key)
+	x.put(key, append(have, it))
+	return x
 }
 
 func withoutItem(x index[string, []*item], key string, it *item) index[string, []*item] {

@@ -57,6 +57,31 @@ func TestIndexIsAMap(t *testing.T) {
 	})
 }
 
+// An index that was built in place is the one that with would have made.
+func TestIndexBuiltInPlace(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var built, copied index[int, int]
+		built, copied = newIndex[int, int](), newIndex[int, int]()
+		for i, k := range rapid.SliceOfN(rapid.IntRange(0, 300), 0, 400).Draw(t, "keys") {
+			built.put(k, i)
+			copied = copied.with(k, i)
+		}
+		if built.n != copied.n {
+			t.Fatalf("%d entries, want %d", built.n, copied.n)
+		}
+		for k := range 301 {
+			got, ok := built.get(k)
+			if want, there := copied.get(k); ok != there || got != want {
+				t.Fatalf("%d: %d %v, want %d %v", k, got, ok, want, there)
+			}
+		}
+		old := built.with(1000, 1) // what comes later leaves it alone
+		if _, ok := built.get(1000); ok || old.n != built.n+1 {
+			t.Fatal("an index that was built in place changed")
+		}
+	})
+}
+
 // Whatever happened to the list, it answers like a list that was loaded just
 // now, and both answer like a plain filter.
 func TestListAgainstModel(t *testing.T) {

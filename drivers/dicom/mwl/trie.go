@@ -3,6 +3,7 @@ package mwl
 import (
 	"hash/maphash"
 	"math/bits"
+	"slices"
 )
 
 // index is an immutable map: with and without return a new index that shares
@@ -113,6 +114,45 @@ func (n *node[K, V]) with(h uint64, shift int, k K, v V, added *bool) *node[K, V
 		c[at] = child[K, V]{inner: down.with(h, shift+5, k, v, added)}
 	}
 	return &node[K, V]{bitmap: n.bitmap, children: c}
+}
+
+// put sets a key to a value in place. It is for an index under construction that
+// nobody else has seen: with would leave a trail of copies behind it.
+func (x *index[K, V]) put(k K, v V) {
+	if x.root == nil {
+		x.root = &node[K, V]{}
+	}
+	if x.root.put(x.hash(k), 0, k, v) {
+		x.n++
+	}
+}
+
+func (n *node[K, V]) put(h uint64, shift int, k K, v V) (added bool) {
+	bit := uint32(1) << (h >> shift & 31)
+	at := bits.OnesCount32(n.bitmap & (bit - 1))
+	if n.bitmap&bit == 0 {
+		n.bitmap |= bit
+		n.children = slices.Insert(n.children, at, child[K, V]{hash: h, leaf: []entry[K, V]{{k, v}}})
+		return true
+	}
+	c := &n.children[at]
+	switch {
+	case c.inner != nil:
+		return c.inner.put(h, shift+5, k, v)
+	case c.hash == h:
+		for i := range c.leaf {
+			if c.leaf[i].key == k {
+				c.leaf[i].value = v
+				return false
+			}
+		}
+		c.leaf = append(c.leaf, entry[K, V]{k, v})
+		return true
+	}
+	// The leaf moves one level down, next to the new one.
+	down := &node[K, V]{bitmap: 1 << (c.hash >> (shift + 5) & 31), children: []child[K, V]{*c}}
+	*c = child[K, V]{inner: down}
+	return down.put(h, shift+5, k, v)
 }
 
 // without returns the index with a key removed.
