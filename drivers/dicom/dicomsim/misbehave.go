@@ -69,7 +69,7 @@ var misbehaviours = []misbehaviour{
 	{EmptyFragments, emptyFragments},
 	{GarbageFind, speakAssociated(slices.Concat(pdv(3, 3, findRQ(1)), pdv(3, 2, []byte("no data set"))))},
 	{GarbageReport, speakAssociated(slices.Concat(pdv(5, 3, createRQ(1, "2.25.1")), pdv(5, 2, []byte("no data set"))))},
-	{DeepReport, speakAssociated(deepReport())},
+	{DeepReport, func(ctx context.Context, m *Modality) (string, error) { return speakAssociated(deepReport())(ctx, m) }},
 	{DuplicateCreate, duplicateCreate},
 	{SetTwice, setTwice},
 	{SetUnknown, setUnknown},
