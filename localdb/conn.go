@@ -14,8 +14,9 @@ const maxStatements = 400
 
 // connectionPragmas are what dsn.go has no words for: sorting and statement
 // journals stay in memory, because a temporary file would hold names outside
-// the data folder; and a cache of 16 MB.
-var connectionPragmas = []string{"PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-16000"}
+// the data folder; and a cache of 2 MB: there
+// are five connections, and the file system caches the rest.
+var connectionPragmas = []string{"PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-2000"}
 
 // conn is one connection and its prepared statements. It is used by one
 // goroutine at a time.
