@@ -38,7 +38,7 @@ func run(ctx context.Context, o command.RunOptions) error {
 	defer func() { _ = log.Close() }() // nothing is left to tell it to
 	a, err := appliance.New(ctx, appliance.Config{
 		Settings: o.Config, SettingsPath: o.ConfigPath, DataDir: o.DataDir, Version: o.Version,
-		ClientSecret: o.ClientSecret, CredentialsDir: o.CredentialsDir, Log: log.Logger, LogFile: log.Path(),
+		ClientSecret: o.ClientSecret, CredentialsDir: o.CredentialsDir, Log: log.Logger, LogFile: log.Path(), SpareMemory: true,
 	})
 	if err != nil {
 		return err

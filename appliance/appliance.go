@@ -42,6 +42,9 @@ type Config struct {
 	// NoCallBudget lets the Provet driver call as fast as it can. For simulators
 	// only: Provet Cloud limits the calls of each API user.
 	NoCallBudget bool
+	// SpareMemory makes the whole process collect garbage sooner than Go does by
+	// default; GOGC and GOMEMLIMIT of the environment go before it.
+	SpareMemory bool
 	// Watch, when set, sees every line of every timeline after its commit, on
 	// the goroutine that committed. It must not block.
 	Watch func(*order.Order, order.Entry)
@@ -81,6 +84,9 @@ func New(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.SpareMemory {
+		collectSooner()
+	}
 	a := &Appliance{
 		cfg: cfg, log: cfg.Log, started: cfg.Now(), pollNow: make(chan struct{}, 1),
 		metrics: metrics.New(cfg.Version), board: &problem.Board{Now: cfg.Now},
@@ -110,6 +116,9 @@ func New(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	}
 	if err := a.wire(ctx); err != nil {
 		return nil, err
+	}
+	if cfg.SpareMemory {
+		boundGarbage()
 	}
 	a.server = ui.New(ui.Config{Appliance: api{a}, Token: token, Metrics: a.metrics.Handler(), Log: cfg.Log})
 	return a, nil

@@ -15,7 +15,7 @@ import (
 
 const (
 	noteBuffer     = 1024 // notes that wait to be written
-	queryBuffer    = 512  // records that wait to be written; beyond, the newest are dropped and counted
+	queryBuffer    = 128  // records that wait to be written, of up to 10,000 orders each; beyond, the newest are dropped and counted
 	queriesPerTurn = 64
 	queryPause     = 250 * time.Millisecond // between two writes
 	seenAgain      = time.Minute            // how often "seen by" is brought up to date for a machine

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -71,6 +72,7 @@ func (c serveCmd) Run(ctx context.Context) error {
 
 // worklistAlone is the DICOM server and the list, and nothing else.
 func (c serveCmd) worklistAlone(ctx context.Context, t *teller) error {
+	debug.SetGCPercent(50) // as the appliance does
 	began := time.Now()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -145,7 +147,7 @@ func (c serveCmd) config(log *slog.Logger, w *waiting) appliance.Config {
 	// ask for them during a measurement.
 	f.Provet.SweepInterval = config.Duration(24 * time.Hour)
 	return appliance.Config{
-		Settings: f, DataDir: c.Data, Version: "bench", ClientSecret: secret.New("secret"), Log: log, NoCallBudget: true, Watch: w.saw,
+		Settings: f, DataDir: c.Data, Version: "bench", ClientSecret: secret.New("secret"), Log: log, NoCallBudget: true, SpareMemory: true, Watch: w.saw,
 	}
 }
 
