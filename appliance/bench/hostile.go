@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,8 @@ type hostileCmd struct {
 // Help shows an example.
 func (hostileCmd) Help() string {
 	return "A whole appliance. Hostile peers, a process of their own at 127.0.0.1, go through every misbehaviour of\n" +
-		"package dicomsim without pause, as configured machines too. A good machine at 127.0.0.2 asks for its\n" +
+		"package dicomsim without pause, as configured machines too; then again without those that shut the door\n" +
+		"to their address. A good machine at 127.0.0.2 asks for its\n" +
 		"list of today all the while. All of it shares this computer's processors.\n\nExample:\n\n  bench hostile --peers 64 --for 20s"
 }
 
@@ -66,9 +68,27 @@ func (c hostileCmd) Run(ctx context.Context, b *bench, r *report) error {
 	if err != nil {
 		return err
 	}
-	before := memory(s.pid(), "VmRSS")
-	b.say("with %d hostile peers", c.Peers)
-	attack, err := c.attack(ctx, s.ready.Address)
+	r.add(alone.row("good machine", "alone", "p99", 0.99),
+		row{Subject: "Rayhound", Measure: "RSS before", Value: memory(s.pid(), "VmRSS") / megabyte, Unit: "MB"})
+	for _, insiders := range []bool{false, true} {
+		if err := c.wave(ctx, b, r, s, good, today, alone, insiders); err != nil {
+			return err
+		}
+	}
+	after, _, err := c.poll(ctx, good, today, c.For/2)
+	r.add(after.row("good machine", "afterwards", "p99", 0.99),
+		row{Subject: "Rayhound", Measure: "RSS afterwards", Value: memory(s.pid(), "VmRSS") / megabyte, Unit: "MB"})
+	return err
+}
+
+// wave is one attack.
+func (c hostileCmd) wave(ctx context.Context, b *bench, r *report, s *scene, good target, today cell, alone samples, insiders bool) error {
+	who := "hostile peers"
+	if insiders {
+		who = "hostile peers that are let in"
+	}
+	b.say("with %d %s", c.Peers, who)
+	attack, err := c.attack(ctx, s.ready.Address, insiders)
 	if err != nil {
 		return err
 	}
@@ -89,23 +109,23 @@ func (c hostileCmd) Run(ctx context.Context, b *bench, r *report) error {
 	if err := pause(ctx, 3*time.Second); err != nil {
 		return err
 	}
-	after, _, err := c.poll(ctx, good, today, c.For/2)
-	if err != nil {
-		return err
-	}
-	x := under.row("good machine", fmt.Sprintf("among %d hostile peers", c.Peers), "p99", 0.99)
+	x := under.row("good machine", fmt.Sprintf("among %d %s", c.Peers, who), "p99", 0.99)
 	x = x.atMost(3 * millis(alone.at(0.5)))
 	x.Target = "≤ 3 x alone"
 	x.Detail = fmt.Sprintf("%.1f x", x.Value/millis(alone.at(0.5)))
 	lost := row{Subject: "good machine", Measure: "queries that failed", Value: float64(failed), Unit: "queries"}.atMost(0)
-	r.add(alone.row("good machine", "alone", "p99", 0.99), x, after.row("good machine", "afterwards", "p99", 0.99), lost,
-		row{Subject: "Rayhound", Measure: "RSS before", Value: before / megabyte, Unit: "MB"},
+	r.add(x, lost,
 		row{Subject: "Rayhound", Measure: "RSS, highest under attack", Value: highest / megabyte, Unit: "MB"}.atMost(200),
-		row{Subject: "Rayhound", Measure: "RSS afterwards", Value: memory(s.pid(), "VmRSS") / megabyte, Unit: "MB"},
 		row{Subject: "Rayhound", Measure: "share of one core under attack", Value: 100 * cpu.Seconds() / took.Seconds(), Unit: "%"})
-	for _, k := range slices.Sorted(maps.Keys(attack.heard)) {
-		r.note("%s: %d times", k, attack.heard[k])
+	var told []string
+	for _, kind := range slices.Sorted(maps.Keys(attack.heard)) {
+		var answers []string
+		for _, a := range slices.Sorted(maps.Keys(attack.heard[kind])) {
+			answers = append(answers, fmt.Sprintf("%s (%d)", a, attack.heard[kind][a]))
+		}
+		told = append(told, "  "+kind+": "+strings.Join(answers, ", "))
 	}
+	r.note("What %s heard, and how often:\n%s", who, strings.Join(told, "\n"))
 	return nil
 }
 
@@ -137,15 +157,15 @@ type attackers struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	out   *bufio.Reader
-	heard map[string]int // misbehaviour: how often it was tried
+	heard map[string]map[string]int // misbehaviour: answer: how often
 }
 
-func (c hostileCmd) attack(ctx context.Context, address string) (*attackers, error) {
+func (c hostileCmd) attack(ctx context.Context, address string, insiders bool) (*attackers, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe, "attack", "--address="+address, fmt.Sprintf("--peers=%d", c.Peers))
+	cmd := exec.CommandContext(ctx, exe, "attack", "--address="+address, fmt.Sprintf("--peers=%d", c.Peers), fmt.Sprintf("--insiders=%t", insiders))
 	cmd.Stderr, cmd.WaitDelay = os.Stderr, 5*time.Second
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -169,6 +189,7 @@ type attackCmd struct {
 	Address  string        `required:""`
 	Peers    int           `default:"64"`
 	Patience time.Duration `default:"2s"`
+	Insiders bool
 }
 
 // Run attacks.
@@ -180,9 +201,14 @@ func (c attackCmd) Run(ctx context.Context) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
 	var mu sync.Mutex
-	tried := map[string]int{}
+	tried := map[string]map[string]int{}
 	var wg sync.WaitGroup
 	kinds := dicomsim.Kinds()
+	if c.Insiders { // whoever is refused again and again meets a closed door
+		kinds = slices.DeleteFunc(kinds, func(k dicomsim.Kind) bool {
+			return k == dicomsim.WrongCalledAE || k == dicomsim.UnknownCallingAE || k == dicomsim.Flood
+		})
+	}
 	for i := range c.Peers {
 		m, err := dicomsim.New(dicomsim.Config{AETitle: roomTitle(1 + i%(rooms-1)), Address: c.Address, Patience: c.Patience})
 		if err != nil {
@@ -199,7 +225,10 @@ func (c attackCmd) Run(ctx context.Context) error {
 					heard = "could not be tried"
 				}
 				mu.Lock()
-				tried[string(kind)+", answered by: "+heard]++
+				if tried[string(kind)] == nil {
+					tried[string(kind)] = map[string]int{}
+				}
+				tried[string(kind)][heard]++
 				mu.Unlock()
 			}
 		})
