@@ -77,6 +77,7 @@ func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
 	if err := c.db.DiskLow(ctx); err != nil {
 		return err
 	}
+	c.board.Clear(problem.DiskLow, "")
 	var cursor time.Time
 	var known bool
 	err := c.db.Read(ctx, func(s *localdb.Snapshot) error {
@@ -117,6 +118,9 @@ func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
 	})
 	if err != nil {
 		return err
+	}
+	if p, ok := c.practice.(interface{ ClockSkew() time.Duration }); ok {
+		started = started.Add(min(0, p.ClockSkew())) // our clock may be ahead, and be set right later
 	}
 	if newest.IsZero() || newest.After(started) {
 		newest = started // a time in the future must not hide what changes until then
@@ -221,6 +225,8 @@ func (c *core) practiceFailed(err error) {
 	case problem.ProvetPermission: // told of its resource
 	case problem.ProvetField:
 		c.showUnmapped([]*problem.Error{p}, false)
+	case problem.DiskLow, problem.DBRead, problem.DBDamaged: // nothing of Provet's
+		c.board.Raise(p.Code, "", p.Args)
 	default:
 		c.board.Raise(p.Code, destProvet, p.Args)
 	}
