@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rayhound/rayhound/appliance/config"
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/appliance/problem"
 	"github.com/rayhound/rayhound/drivers/dicom/dicomsim"
@@ -19,6 +20,7 @@ var machineScenarios = []struct {
 	run  func(*testing.T, begin)
 }{
 	{"a person decides", testByHand},
+	{"reopened where Provet Cloud is not told", testReopenedUntold},
 	{"imaging without an order", testArrival},
 	{"another patient at the console", testOtherPatient},
 	{"the wrong entry was picked", testWrongEntry},
@@ -84,6 +86,29 @@ func testByHand(t *testing.T, begin begin) {
 	}
 	if lines := p.board(problem.OrderCancelledLate, ""); len(lines) > 0 {
 		t.Errorf("raised %q", lines)
+	}
+}
+
+// Provet Cloud goes on showing the status we wrote before: no news.
+func testReopenedUntold(t *testing.T, begin begin) {
+	p := begin(t, setup{settings: func(f *config.File) { f.Provet.Status.Scheduled = "" }})
+	id := p.request("X-ray")
+	p.listed(xray, id)
+	o := p.becomes(id, order.Scheduled)
+	p.act(o.AccessionNumber, ui.Complete, order.Completed)
+	p.upstream(id, "done")
+	p.tellsReported(id, "completed")
+	p.act(o.AccessionNumber, ui.Reopen, order.Scheduled)
+	p.ok(p.api.Hint(t.Context(), o.ProvetID))
+	p.until("the order should be looked at", func() error {
+		st, err := p.api.Status(t.Context())
+		if err == nil && st.Hints > 0 {
+			err = fmt.Errorf("%d hints wait", st.Hints)
+		}
+		return err
+	})
+	if got, timeline := p.order(id); got.State != order.Scheduled || p.on(xray, o.AccessionNumber) == nil {
+		t.Fatalf("the order is %s: %v", got.State, texts(timeline))
 	}
 }
 
