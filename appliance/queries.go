@@ -17,6 +17,7 @@ const (
 	noteBuffer     = 1024 // notes that wait to be written
 	queryBuffer    = 128  // records that wait to be written, of up to 10,000 orders each; beyond, the newest are dropped and counted
 	queriesPerTurn = 64
+	ordersPerTurn  = 500                    // after so many no further record is taken; and so many are marked in one transaction
 	queryPause     = 250 * time.Millisecond // between two writes
 	seenAgain      = time.Minute            // how often "seen by" is brought up to date for a machine
 	maxSeen        = 200_000
@@ -100,10 +101,15 @@ func (q *queryLog) rest(ctx context.Context) {
 
 // more takes what waits already.
 func (q *queryLog) more(rs []mwl.QueryRecord) []mwl.QueryRecord {
-	for len(rs) < queriesPerTurn {
+	orders := 0
+	for _, r := range rs {
+		orders += len(r.MatchedOrderIDs)
+	}
+	for len(rs) < queriesPerTurn && orders < ordersPerTurn {
 		select {
 		case r := <-q.records:
 			rs = append(rs, r)
+			orders += len(r.MatchedOrderIDs)
 		default:
 			return rs
 		}
@@ -123,21 +129,52 @@ func (q *queryLog) write(ctx context.Context, rs []mwl.QueryRecord) {
 	for i := range rs {
 		logs = append(logs, queryRow(&rs[i]))
 	}
-	err := q.c.commit(ctx, func(b *batch) error {
-		if err := b.tx.AddQueries(b.ctx, logs); err != nil {
-			return err
-		}
-		for i := range rs {
-			if err := q.markSeen(b, &rs[i]); err != nil {
-				return err
+	for i, turn := range sights(rs) {
+		err := q.c.commit(ctx, func(b *batch) error {
+			if i == 0 {
+				if err := b.tx.AddQueries(b.ctx, logs); err != nil {
+					return err
+				}
 			}
+			for _, s := range turn {
+				if err := q.markSeen(b, s.record, s.orders); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			clear(q.seen) // what was marked in that transaction was not stored
+			q.c.log.LogAttrs(ctx, levelOf(err), "writing the query log failed", errAttr(err))
+			return
 		}
-		return nil
-	})
-	if err != nil {
-		clear(q.seen) // what was marked in that transaction was not stored
-		q.c.log.LogAttrs(ctx, levelOf(err), "writing the query log failed", errAttr(err))
 	}
+}
+
+// sight is what a machine was shown, or a part of it.
+type sight struct {
+	record *mwl.QueryRecord
+	orders []int64
+}
+
+// sights divides what records show into transactions: a machine that lists ten
+// thousand orders must not keep the writer from everybody else. There is at
+// least one.
+func sights(rs []mwl.QueryRecord) [][]sight {
+	turns := [][]sight{nil}
+	room := ordersPerTurn
+	for i := range rs {
+		for left := rs[i].MatchedOrderIDs; len(left) > 0; {
+			if room == 0 {
+				turns, room = append(turns, nil), ordersPerTurn
+			}
+			n := min(room, len(left))
+			last := len(turns) - 1
+			turns[last] = append(turns[last], sight{&rs[i], left[:n]})
+			left, room = left[n:], room-n
+		}
+	}
+	return turns
 }
 
 // takeDropped returns how many records were dropped since it was asked last.
@@ -151,14 +188,14 @@ func (q *queryLog) takeDropped() int {
 
 // markSeen notes for each order in an answer that the machine saw it; the first
 // time is a line of the order's timeline.
-func (q *queryLog) markSeen(b *batch, r *mwl.QueryRecord) error {
+func (q *queryLog) markSeen(b *batch, r *mwl.QueryRecord, orders []int64) error {
 	if r.Machine == "" {
 		return nil
 	}
 	if len(q.seen) > maxSeen {
 		clear(q.seen)
 	}
-	for _, id := range r.MatchedOrderIDs {
+	for _, id := range orders {
 		k := seenKey{id, r.Machine}
 		at, known := q.seen[k]
 		if known && r.At.Sub(at) < seenAgain {
