@@ -64,6 +64,7 @@ type scene struct {
 	machine *dicomsim.Modality
 	patches chan provetsim.Patch
 	cancel  context.CancelFunc
+	last    int // id of the last order; unknown to a database that was kept
 }
 
 // startScene fills a database and starts everything.
@@ -80,7 +81,7 @@ func startScene(ctx context.Context, b *bench, dir string, waiting, done int) (*
 // startFilled starts everything on a database that is there.
 func startFilled(ctx context.Context, dir string) (*scene, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &scene{cancel: cancel, patches: make(chan provetsim.Patch, 1000)}
+	s := &scene{cancel: cancel, last: int(time.Now().Unix()) * 1000, patches: make(chan provetsim.Patch, 1000)}
 	s.sim = provetsim.New(provetsim.Config{NoLimits: true, OnPatch: func(p provetsim.Patch) { s.patches <- p }})
 	address, err := serveHTTP(ctx, s.sim)
 	if err == nil {
@@ -155,7 +156,8 @@ func (s *scene) lap(ctx context.Context) (lap, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var l lap
-	id := s.sim.CreateOrder(provetsim.NewOrder{Modality: "X-ray", TargetAreas: []string{"Thorax"}})
+	s.last++
+	id := s.sim.CreateOrder(provetsim.NewOrder{ID: s.last, Modality: "X-ray", TargetAreas: []string{"Thorax"}})
 	began := time.Now()
 	if err := s.post(ctx, id); err != nil {
 		return l, err
