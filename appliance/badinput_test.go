@@ -510,10 +510,12 @@ func TestClockSetRight(t *testing.T) {
 			t.Parallel()
 			d := newWrongDay(t, provetsim.Config{})
 			d.passed.Store(int64(skew))
+			d.sim.ClockSkew(-30 * time.Minute) // it is half an hour ago
 			a, stop := d.start()
 			d.until("a poll", func() bool { return !a.core.lastPoll().IsZero() })
 			stop()
-			id := d.sim.CreateOrder(provetsim.NewOrder{})
+			id := d.sim.CreateOrder(provetsim.NewOrder{Created: time.Now().Add(-20 * time.Minute)})
+			d.sim.ClockSkew(0)
 			d.passed.Store(0)
 			a, _ = d.start()
 			d.throughIt(a, id)
