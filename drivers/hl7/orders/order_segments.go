@@ -109,10 +109,10 @@ func (w *writer) orc(control string) {
 func (w *writer) obr(n int) {
 	step := w.steps[0]
 	s := w.b.Segment("OBR").Set("1", strconv.Itoa(n)).Set("2", w.placer()).Set("3", w.meta.FillerOrderNumber)
-	code := or(step.Modality.ID, w.modality(step))
-	s.SetAll("4", code, w.procedure(step), "99PROVET")
+	code, scheme := w.code(step)
+	s.SetAll("4", code, w.procedure(step), scheme)
 	if w.p.message() != OMI {
-		s.Set("4.4", code).Set("4.5", w.description(step)).Set("4.6", "99PROVET")
+		s.Set("4.4", code).Set("4.5", w.description(step)).Set("4.6", scheme)
 	}
 	s.Set("13", w.c.Patient.Alerts)
 	person(s, "16", firstPerson(w.c.RequestingUser, w.c.Veterinarian))
@@ -124,13 +124,22 @@ func (w *writer) obr(n int) {
 		s.Set("27.4", w.p.time(w.c.ScheduledAt)).Set("27.6", w.priority())
 	}
 	s.Set("31.2", or(w.c.Complaint, w.c.Remarks))
-	s.SetAll("44", code, w.procedure(step), "99PROVET")
+	s.SetAll("44", code, w.procedure(step), scheme)
+}
+
+// code is Provet's id of the step's modality, else its DICOM code.
+func (w *writer) code(step *order.Step) (code, scheme string) {
+	if step.Modality.ID != "" {
+		return step.Modality.ID, "99PROVET"
+	}
+	return w.modality(step), "DCM"
 }
 
 func (w *writer) ipc(step *order.Step, uid string) {
 	s := w.b.Segment("IPC").Set("1", w.o.AccessionNumber).Set("2", w.o.RequestedProcedureID).Set("3", uid).
 		Set("4", step.ScheduledProcedureStepID).Set("5", w.modality(step))
-	s.SetAll("6", or(step.Modality.ID, w.modality(step)), w.description(step), "99PROVET")
+	code, scheme := w.code(step)
+	s.SetAll("6", code, w.description(step), scheme)
 	for i, ae := range w.stations(step) {
 		s.Set("9["+strconv.Itoa(i+1)+"]", ae)
 	}

@@ -182,6 +182,10 @@ func (r *Receiver) read(peer netip.AddrPort, frame []byte) (*Received, hl7.Heade
 			return in, h, nil
 		}
 	}
+	if code, _, _ := strings.Cut(in.Type, "^"); code == "ADT" || code == "SIU" {
+		in.Ignored = true
+		return in, h, nil
+	}
 	in.Reports, err = Read(in.Profile, m)
 	switch {
 	case errors.Is(err, ErrType):
@@ -266,15 +270,16 @@ func (r *Receiver) answer(in *Received, h hl7.Header, no *refusal) hl7.AckCode {
 		}
 		return raw
 	}
+	isAck := in.Message != nil && in.Message.Has("MSA-1")
 	enhanced := h.AcceptAck != "" || h.ApplicationAck != ""
 	switch {
-	case !enhanced && in.Ack != nil && no == nil:
+	case !enhanced && isAck: // an answer is never answered
 		return ""
 	case !enhanced:
 		in.Answer = build(application)
 		return application
 	}
-	wantsApplication := in.Ack == nil && asked(h.ApplicationAck, no == nil)
+	wantsApplication := !isAck && asked(h.ApplicationAck, no == nil)
 	switch {
 	case asked(h.AcceptAck, no == nil):
 		in.Answer = build(commit)

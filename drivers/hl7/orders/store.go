@@ -26,6 +26,7 @@ type Received struct {
 	Raw      []byte
 	Message  *hl7.Message // nil when it cannot be read
 	Reports  []Report
+	Ignored  bool     // ADT and SIU: accepted, without any effect
 	Test     bool     // MSH-11 = T or D: to be kept, not to be applied
 	Ack      *hl7.Ack // an acknowledgement to a message of ours that was answered CA
 	AckClass Result   // what Ack means
