@@ -246,22 +246,6 @@ func (p *practice) becomes(id int, st order.State) *order.Order {
 	return got
 }
 
-// tells waits until an order's timeline has a line of that kind.
-func (p *practice) tells(id int, kind string) order.Entry {
-	p.t.Helper()
-	var found order.Entry
-	p.until(fmt.Sprintf("order %d should tell %s", id, kind), func() error {
-		_, timeline := p.order(id)
-		i := slices.IndexFunc(timeline, func(e order.Entry) bool { return e.Kind == kind })
-		if i < 0 {
-			return fmt.Errorf("it says %v", texts(timeline))
-		}
-		found = timeline[i]
-		return nil
-	})
-	return found
-}
-
 func texts(timeline []order.Entry) (lines []string) {
 	for _, e := range timeline {
 		lines = append(lines, e.Kind+": "+e.Text)

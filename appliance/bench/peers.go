@@ -29,7 +29,7 @@ func (c mwlCmd) others(ctx context.Context, b *bench, r *report, own target) err
 		return fmt.Errorf("worklist files: %w", err)
 	}
 	slow := c
-	slow.Rounds, slow.For = 1, max(c.For, 5*time.Second) // a query takes half a second there
+	slow.Rounds, slow.For = 1, max(c.For, 2*time.Second) // a query takes half a second there
 	for _, start := range []func(context.Context, string) (*peer, error){startDCMTK, startOrthanc} {
 		p, err := start(ctx, dir)
 		if errors.Is(err, exec.ErrNotFound) {
@@ -102,7 +102,7 @@ func startDCMTK(ctx context.Context, dir string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startPeer(ctx, "wlmscpfs", "MWL", port, dir, "wlmscpfs", "-dhl", "-csk", "-dfp", dir, fmt.Sprint(port))
+	return startPeer(ctx, "wlmscpfs", "MWL", port, dir, "wlmscpfs", "-dhl", "-csk", "-dfr", "-dfp", dir, fmt.Sprint(port))
 }
 
 // startOrthanc starts Orthanc with its worklist plugin on the folder MWL.

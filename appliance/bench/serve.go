@@ -105,7 +105,7 @@ func listMachines() []mwl.Machine {
 
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		err = nil // it was told to end
 	}
 	return err
 }
@@ -116,7 +116,7 @@ func (c serveCmd) appliance(ctx context.Context, t *teller) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the measurement is over
 	w := &waiting{tell: t.tell, since: map[string]time.Time{}}
 	began := time.Now()
 	a, err := appliance.New(ctx, c.config(log.Logger, w))
