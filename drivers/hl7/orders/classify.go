@@ -93,7 +93,9 @@ func Classify(p *Profile, a hl7.Ack) Result {
 		if r.Class = Park; r.Code == hl7.CodeInternalError {
 			r.Class, r.MaxTries = Retry, p.maxTries()
 		}
-	default: // AE, CE, and words that no table has
+	case hl7.AE, hl7.CE:
+		fallthrough
+	default: // words that no table has
 		if r.Class, r.MaxTries = Retry, p.maxTries(); permanent(r.Code) {
 			r.Class, r.MaxTries = Park, 0
 		}

@@ -207,11 +207,11 @@ func TestDocuments(t *testing.T) {
 }
 
 func TestSeveralOrders(t *testing.T) {
-	got := read(t, &Profile{QuietPeriod: time.Minute}, msh("ORU^R01"), "PID|1||1001", "ORC|RE|A1", "OBR|1|A1|F1", "OBX|1|TX|||one", "ORC|RE|A2||" + "|CM", "OBR|2|A2|F2", "OBX|1|TX|||two")
+	got := read(t, &Profile{QuietPeriod: time.Minute}, msh("ORU^R01"), "PID|1||1001", "ORC|RE|A1", "OBR|1|A1|F1", "OBX|1|TX|||one", "ORC|RE|A2|||CM", "OBR|2|A2|F2", "OBX|1|TX|||two")
 	if len(got) != 2 || got[0].Text != "one" || got[1].Text != "two" || got[1].PlacerOrderNumber != "A2" || got[1].Quiet != time.Minute {
 		t.Errorf("%+v", got)
 	}
-	got = read(t, &Profile{}, msh("OMI^O23"), "ORC|SC|||"+"|CM", "OBR|1", "IPC|A||2.25.1|S1", "IPC|A||2.25.1|S2")
+	got = read(t, &Profile{}, msh("OMI^O23"), "ORC|SC||||CM", "OBR|1", "IPC|A||2.25.1|S1", "IPC|A||2.25.1|S2")
 	if len(got) != 2 || got[1].ScheduledProcedureStepID != "S2" || got[1].Event != order.StepCompleted {
 		t.Errorf("%+v", got)
 	}
