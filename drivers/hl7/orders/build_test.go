@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/drivers/hl7"
 )
@@ -320,12 +322,14 @@ func TestCharsets(t *testing.T) {
 func FuzzBuild(f *testing.F) {
 	f.Add("Müller", "Bella", "a|b^c~d\\e&f", "\r\n\x00", uint8(0))
 	f.Add("O'Neil", `""`, `\X0D\`, "\x0b\x1c", uint8(1))
+	f.Add("\u05a3\u0610", "e\u0301|\u0338", "\u0301", "\u0338", uint8(0))
 	f.Add("日本", "ß", "\u202e", "MSH|^~\\&|", uint8(2))
 	f.Fuzz(func(t *testing.T, owner, name, complaint, remarks string, which uint8) {
-		for _, s := range []string{owner, name, complaint, remarks} {
-			if !utf8.ValidString(s) {
+		for _, s := range []*string{&owner, &name, &complaint, &remarks} {
+			if !utf8.ValidString(*s) {
 				return
 			}
+			*s = norm.NFC.String(*s) // as the texts of an order are
 		}
 		o := fullOrder()
 		o.Content.Owner = order.Owner{LastName: owner}
