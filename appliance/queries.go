@@ -127,7 +127,9 @@ func (q *queryLog) write(ctx context.Context, rs []mwl.QueryRecord) {
 	}
 	logs := make([]localdb.QueryLog, 0, len(rs))
 	for i := range rs {
-		logs = append(logs, queryRow(&rs[i]))
+		row := queryRow(&rs[i])
+		row.Matched = q.fresh(&rs[i])
+		logs = append(logs, row)
 	}
 	for i, turn := range sights(rs) {
 		err := q.c.commit(ctx, func(b *batch) error {
@@ -184,6 +186,25 @@ func (q *queryLog) takeDropped() int {
 	n := q.dropped
 	q.dropped = 0
 	return n
+}
+
+// longAnswer is an answer of which the log does not repeat every order: a machine
+// that lists thousands every half minute would keep the database busy with it.
+const longAnswer = 200
+
+// fresh returns the matched orders that the log has to name: all of them, or of
+// a long answer those that the machine has not seen within the last minute.
+func (q *queryLog) fresh(r *mwl.QueryRecord) []int64 {
+	if len(r.MatchedOrderIDs) <= longAnswer {
+		return r.MatchedOrderIDs
+	}
+	var ids []int64
+	for _, id := range r.MatchedOrderIDs {
+		if at, known := q.seen[seenKey{id, r.Machine}]; !known || r.At.Sub(at) >= seenAgain {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // markSeen notes for each order in an answer that the machine saw it; the first
