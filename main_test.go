@@ -4,14 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +33,7 @@ const scripts = "appliance/testdata/script/*"
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"rayhound": func() { os.Exit(main1()) },
+		"ask":      func() { os.Exit(ask(os.Args[1:])) },
 	})
 }
 
@@ -62,7 +67,9 @@ func TestScripts(t *testing.T) {
 					}
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually, "expand": expand},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"exits": exits, "eventually": eventually, "expand": expand, "remember": remember,
+				},
 			})
 		})
 	}
@@ -108,18 +115,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// eventually repeats a command until it succeeds and, when a text is given,
-// prints it: eventually 'completed' rayhound orders show 12. It gives up after
-// 20 seconds.
+// eventually repeats a command until it succeeds and prints what a pattern
+// finds: eventually 'completed' rayhound orders show 12. It gives up after 20
+// seconds.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: eventually TEXT PROGRAM [ARGUMENT...]")
+		ts.Fatalf("usage: eventually PATTERN PROGRAM [ARGUMENT...]")
 	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
 	limit := time.Now().Add(20 * time.Second)
 	for {
 		err := ts.Exec(args[1], args[2:]...)
 		out := ts.ReadFile("stdout")
-		if err == nil && strings.Contains(out, args[0]) {
+		if err == nil && pattern.MatchString(out) {
 			return
 		}
 		if time.Now().After(limit) {
@@ -136,6 +145,52 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// remember puts what a pattern finds in the last standard output into a
+// variable: remember NAME 'accession_number": "([^"]+)'.
+func remember(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: remember NAME PATTERN")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("%q finds %q", args[1], found)
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// ask is a program of the stories, the person at Provet Cloud: it sends one
+// request and prints the answer. ask METHOD URL [BODY].
+func ask(args []string) int {
+	fail := func(err error) int {
+		_, _ = fmt.Fprintln(os.Stderr, "ask:", err) // nowhere to report it
+		return 1
+	}
+	if len(args) != 2 && len(args) != 3 {
+		return fail(errors.New("usage: ask METHOD URL [BODY]"))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	body := strings.NewReader(strings.Join(args[2:], ""))
+	req, err := http.NewRequestWithContext(ctx, args[0], args[1], body)
+	if err != nil {
+		return fail(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fail(err)
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(os.Stdout, res.Body); err != nil {
+		return fail(err)
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		return fail(errors.New(res.Status))
+	}
+	return 0
 }
 
 // goList runs go list, which needs no network.
