@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 				Setup: func(e *testscript.Env) error {
 					e.Setenv("RAYHOUND_CONFIG", filepath.Join(e.WorkDir, "rayhound.toml"))
 					e.Setenv("RAYHOUND_DATA", filepath.Join(e.WorkDir, "data"))
+					e.Setenv("GORACE", "atexit_sleep_ms=0") // a race detector's second at the end of each program
 					for _, name := range []string{"PAGE", "DICOM", "PROVET"} {
 						addr, err := freeAddress(t.Context())
 						if err != nil {
