@@ -232,7 +232,7 @@ func (b *Builder) text(v []byte, t Tag, vr VR, s string) []byte {
 	s, replaced := b.cs.convert(Clean(s, vr))
 	if len(replaced) > 0 {
 		b.note(t, ReasonReplaced)
-		s = strings.TrimRight(s, " ")
+		s = Clean(s, vr) // what was dropped may leave spaces at the ends
 	}
 	short := false
 	if vr == PN {
