@@ -46,6 +46,7 @@ type setup struct {
 	poll, sweep time.Duration // 0: not during the test
 	settings    func(*config.File)
 	before      func(*provetsim.Sim) // before the appliance starts for the first time
+	now         func() time.Time     // the clock of everybody; nil: the real one
 }
 
 // practice is a whole clinic on loopback: a simulated Provet Cloud, the real
@@ -57,6 +58,7 @@ type practice struct {
 	hooks    *server // the public relay
 	dir      string
 	settings *config.File
+	now      func() time.Time
 
 	app      atomic.Pointer[appliance.Appliance]
 	api      *control.Client
@@ -67,10 +69,10 @@ type practice struct {
 // open starts a practice; it ends with the test.
 func open(t *testing.T, variant func(provetsim.Config) provetsim.Config, s setup) *practice {
 	t.Helper()
-	p := &practice{t: t, dir: t.TempDir(), stop: func() {}}
+	p := &practice{t: t, dir: t.TempDir(), now: s.now, stop: func() {}}
 	p.hooks = serve(t, relay{&p.app})
 	cfg := variant(provetsim.Config{
-		Seed: 7, NoLimits: true,
+		Seed: 7, NoLimits: true, Now: s.now,
 		StatusChoices: append(provetsim.DefaultStatusChoices(), provetsim.Choice{Key: "struck", Value: 77, Label: "Struck off"}),
 		Delivery:      provetsim.Delivery{Interval: 100 * time.Millisecond, Retries: 200, Concurrency: 8},
 	})
@@ -139,7 +141,7 @@ func (p *practice) defaults() *config.File {
 func (p *practice) start() {
 	p.t.Helper()
 	app, err := appliance.New(p.t.Context(), appliance.Config{
-		Settings: p.settings, DataDir: p.dir, Version: "test", ClientSecret: secret.New("secret"), NoCallBudget: true,
+		Settings: p.settings, DataDir: p.dir, Version: "test", ClientSecret: secret.New("secret"), NoCallBudget: true, Now: p.now,
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -44,7 +44,7 @@ func TestEndToEnd(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			for _, s := range slices.Concat(scenarios, troubleScenarios, machineScenarios) {
+			for _, s := range slices.Concat(scenarios, troubleScenarios, machineScenarios, roughScenarios) {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()
 					s.run(t, func(t *testing.T, x setup) *practice {
