@@ -75,6 +75,8 @@ type core struct {
 	// recent remembers what the last polls saw, so that the overlap of two polls
 	// does not read every order again.
 	recent recentRows
+
+	readings readings
 }
 
 // newCore fills in what is not set and returns c.

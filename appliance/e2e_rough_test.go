@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ var roughScenarios = []struct {
 	{"a patient is merged", testMerged},
 	{"moved to another department", testMoved},
 	{"withdrawn while the reports wait", testWithdrawnUnseen},
+	{"reported while Provet Cloud is read", testReadWhileReported},
 }
 
 // Every kind of failure meets the reads and the writes of a few orders; all of
@@ -333,4 +335,45 @@ func testWithdrawnUnseen(t *testing.T, begin begin) {
 	p.same(o, p.becomes(id, order.Completed))
 	p.upstream(id, "done")
 	p.raised(problem.OrderCancelledLate, o.AccessionNumber)
+}
+
+// A reading of Provet Cloud that began before a report went out ends after it:
+// the status in it is old, and must not make the next one look like news.
+func testReadWhileReported(t *testing.T, begin begin) {
+	p := begin(t, setup{settings: func(f *config.File) {
+		f.Provet.Status = config.Status{Completed: f.Provet.Status.Completed, Withdrawn: f.Provet.Status.Withdrawn}
+	}})
+	id := p.request("X-ray")
+	o := p.detailOf(id, xray)
+	p.quiet()
+	rows := func() (n int64) {
+		for route, k := range p.sim.Requests() {
+			if strings.HasPrefix(route, "GET worklist/") {
+				n += k
+			}
+		}
+		return n
+	}
+	before := rows()
+	p.sim.Slow(500*time.Millisecond, "referral", "consultation", "client", "patient")
+	p.ok(p.api.Hint(t.Context(), o.ProvetID))
+	p.until("the reading should have begun", func() error {
+		if rows() == before {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	p.act(o.AccessionNumber, ui.Complete, order.Completed)
+	p.upstream(id, "done")
+	p.tellsReported(id, "completed")
+	p.act(o.AccessionNumber, ui.Reopen, order.Scheduled)
+	p.quiet()
+	p.sim.ClearFaults()
+	p.ok(p.api.Hint(t.Context(), o.ProvetID))
+	p.quiet()
+	if got, timeline := p.order(id); got.State != order.Scheduled {
+		t.Fatalf("the order is %s: %v", got.State, texts(timeline))
+	}
+	p.sim.SetStatus(id, "cancelled") // what somebody does now still counts
+	p.becomes(id, order.Cancelled)
 }

@@ -134,7 +134,10 @@ func (c *core) settleEntry(ctx context.Context, e *localdb.OutboxEntry, state or
 			if err := b.tx.UpdateOrder(b.ctx, o); err != nil {
 				return err
 			}
-			b.after = append(b.after, func() { c.board.Clear(problem.ReportRefused, o.AccessionNumber) })
+			b.after = append(b.after, func() {
+				c.readings.reported(o.ProvetID)
+				c.board.Clear(problem.ReportRefused, o.AccessionNumber)
+			})
 			return b.say(o, "reported", destProvet, "", text)
 		}
 		if errors.Is(sendErr, provet.ErrWithdrawn) {

@@ -122,6 +122,7 @@ func (c *core) look(ctx context.Context, h order.Hint) error {
 		return c.deferHint(ctx, h, problem.New(problem.ProvetUnconfigured, problem.Args{"what": "address"}, nil))
 	}
 	start := c.now()
+	defer c.readings.begin(h.ProvetID)()
 	up, err := c.practice.Order(ctx, h.ProvetID)
 	read := err == nil
 	var outcome string

@@ -57,8 +57,12 @@ func touched(before, o *order.Order) bool {
 // It does not while a report is on its way: then it is older than what we know,
 // unless somebody changed it before imaging began. A report that is parked waits
 // for a person and hides nothing. And it does not when it is the status that we
-// wrote or saw before, and things have gone on here since.
+// wrote or saw before, and things have gone on here since. A report that went
+// out while Provet was read makes the reading old, and the order is read again.
 func (b *batch) statusCounts(o *order.Order, up provet.Upstream) (bool, error) {
+	if b.c.readings.isOld(o.ProvetID) {
+		return false, b.hint(o.ProvetID, "report")
+	}
 	owed, err := b.tx.Outbox(b.ctx, localdb.OutboxFilter{
 		Dest: destProvet, OrderID: o.ID, States: []string{localdb.Ready, localdb.Leased},
 	})
