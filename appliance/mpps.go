@@ -25,7 +25,7 @@ func (s steps) Create(ctx context.Context, r *mpps.Report) error {
 	if err := s.room(ctx); err != nil {
 		return err
 	}
-	return s.c.commit(ctx, func(b *batch) error {
+	return s.commit(ctx, func(b *batch) error {
 		if err := b.raw("mpps-create", r, ""); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (s steps) Set(ctx context.Context, r *mpps.Report) error {
 		return err
 	}
 	var answer error
-	err := s.c.commit(ctx, func(b *batch) error {
+	err := s.commit(ctx, func(b *batch) error {
 		answer = nil
 		p, err := b.tx.PerformedStep(b.ctx, r.SOPInstanceUID)
 		if errors.Is(err, localdb.ErrNotFound) {
@@ -118,13 +118,22 @@ func (s steps) Set(ctx context.Context, r *mpps.Report) error {
 
 // Refused keeps a message that was answered with a failure, and shows it.
 func (s steps) Refused(ctx context.Context, r *mpps.Report, reason string) error {
-	return s.c.commit(ctx, func(b *batch) error {
+	return s.commit(ctx, func(b *batch) error {
 		if err := b.raw("mpps-refused", r, reason); err != nil {
 			return err
 		}
 		_, err := b.arrival(r, "refused: "+reason, problem.ArrivalUnmatched)
 		return err
 	})
+}
+
+// commit is core.commit that tells the machine when the disk is full.
+func (s steps) commit(ctx context.Context, fn func(*batch) error) error {
+	err := s.c.commit(ctx, fn)
+	if p := problem.Of(err); p != nil && p.Code == problem.DiskLow {
+		return errors.Join(mpps.ErrNoSpace, err)
+	}
+	return err
 }
 
 // room refuses while the disk has no room to keep what is acknowledged.
