@@ -58,7 +58,7 @@ func TestPeersFullDisk(t *testing.T) {
 		clearSentence(t, p.Sentence(), p.Help(), d.dir)
 	}
 	var status *dicomsim.StatusError
-	if _, err := d.machine(a).Perform(t.Context(), entry, dicomsim.Options{}); !errors.As(err, &status) || status.Status.Code != uint16(dimse.ResourceLimitation) {
+	if _, err := d.machine(a).Perform(t.Context(), entry, dicomsim.Options{}); !errors.As(err, &status) || status.Status.Code != dimse.ResourceLimitation {
 		t.Fatalf("a report that cannot be kept: %v", err)
 	}
 	if list, err := d.machine(a).Worklist(t.Context(), query.Keys{}); err != nil || len(list) != 1 {
