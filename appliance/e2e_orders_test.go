@@ -23,6 +23,7 @@ type begin func(t *testing.T, s setup) *practice
 // usual names and once with every name, value and relation changed that is not
 // publicly known.
 func TestEndToEnd(t *testing.T) {
+	t.Parallel()
 	variants := []struct {
 		name   string
 		change func(provetsim.Config) provetsim.Config

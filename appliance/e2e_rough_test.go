@@ -355,7 +355,7 @@ func testReadWhileReported(t *testing.T, begin begin) {
 		return n
 	}
 	before := rows()
-	p.sim.Slow(500*time.Millisecond, "referral", "consultation", "client", "patient")
+	p.sim.Slow(300*time.Millisecond, "referral", "consultation", "client", "patient")
 	p.ok(p.api.Hint(t.Context(), o.ProvetID))
 	p.until("the reading should have begun", func() error {
 		if rows() == before {
