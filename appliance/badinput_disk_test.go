@@ -23,7 +23,7 @@ import (
 func TestPeersFullDisk(t *testing.T) {
 	d := newWrongDay(t, provetsim.Config{})
 	if err := syscall.Mount("tmpfs", d.dir, "tmpfs", 0, "size=24m"); errors.Is(err, syscall.EPERM) {
-		t.Skip("only root may mount a small disk")
+		t.Fatal("only root may mount a small disk; without the tag peers this test is not built")
 	} else if err != nil {
 		t.Fatal(err)
 	}
