@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// gcPercent lets garbage grow to half of what lives before it is collected:
+	// gcPercent lets garbage grow to a third of what lives before it is collected:
 	// the clinic's computer has other work, and Rayhound makes little garbage.
-	gcPercent = 50
+	gcPercent = 35
 	// goMemory is what Go may hold before it collects in earnest, in bytes. It
 	// is soft. With ten thousand steps and their answers 45 MB live.
 	goMemory = 60 << 20
