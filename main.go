@@ -1,4 +1,4 @@
-// Rayhound brings imaging orders from Provet Cloud to the machines of a
+// Command rayhound brings imaging orders from Provet Cloud to the machines of a
 // veterinary clinic, and tells Provet Cloud when the imaging is done.
 package main
 
