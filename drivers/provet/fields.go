@@ -68,6 +68,18 @@ func DefaultFields() Fields {
 		resWard:        {"name": {"name"}},
 		resUser:        {"first_name": {"first_name", "firstname"}, "last_name": {"last_name", "lastname"}, "title": {"title"}},
 		resAppointment: {"start": {"start"}, "active": {"active"}},
+		resWebhook: {
+			"trigger": {"trigger", "trigger_type", "event"}, "url": {"url", "target_url", "hook_url", "webhook_url", "callback_url", "target", "endpoint", "address"},
+			"name": {"name", "title", "description", "label"}, "active": {"active", "is_active", "enabled", "is_enabled"},
+			"content_type": {"content_type"}, "department": {"department", "departments"},
+		},
+		resWebhookBody: {
+			"order": {
+				"diagnosticimagingworklist_id", "diagnosticimaging_worklist_id", "diagnostic_imaging_worklist_id",
+				"diagnosticimagingworklist", "diagnosticimaging_worklist",
+			},
+			"provet_id": {"provet_id"}, "provet_url": {"provet_url"},
+		},
 	}
 }
 

@@ -20,6 +20,9 @@ const (
 	resDepartment   = "department"
 	resAppointment  = "appointment"
 	resWard         = "ward"
+	resWebhook      = "webhook"
+	resWebhookQueue = "webhook_queue"
+	resWebhookBody  = "webhook_body" // no endpoint: what a webhook brings
 )
 
 // resource is what Provet documents about an endpoint: path, permission, calls
@@ -42,6 +45,8 @@ var resources = map[string]resource{
 	resUser:         {"user", "Profile: User profile page", 100, 300, 100},
 	resDepartment:   {"department", "Departments", 100, 1200, 100},
 	resAppointment:  {"appointment", "Calendar: Appointments", 300, 900, 500},
+	resWebhook:      {"hook/webhook", "Settings: Integration settings", 100, 300, 300},
+	resWebhookQueue: {"hook/queue", "Settings: Integration settings", 100, 300, 300},
 }
 
 // permissionOf returns the name of the permission for a resource, as Provet
