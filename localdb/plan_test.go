@@ -28,6 +28,9 @@ func TestPlans(t *testing.T) {
 		"expire":       releaseLeases + ` AND lease_until <= ?`,
 		"purge":        closedOrders,
 		"arrivals":     `SELECT ` + arrivalColumns + ` FROM arrival WHERE state = 'open' ORDER BY id DESC LIMIT ?`,
+		"new events":   newInbox,
+		"poison":       poisonInbox,
+		"trim":         trimInbox,
 		"foreign key":  `UPDATE performed_ref SET order_id = NULL WHERE order_id = ?`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +53,7 @@ func TestPlans(t *testing.T) {
 			}
 			whole := regexp.MustCompile(`^SCAN (\w+)( USING INDEX (\w+))?$`)
 			for _, step := range plan {
-				if m := whole.FindStringSubmatch(step); m != nil && !slices.Contains([]string{"orders_open", "arrival_open", "outbox_leased"}, m[3]) {
+				if m := whole.FindStringSubmatch(step); m != nil && !slices.Contains([]string{"orders_open", "arrival_open", "outbox_leased", "inbox_poison"}, m[3]) {
 					t.Errorf("%s, in\n%s", step, strings.Join(plan, "\n"))
 				}
 				if strings.Contains(step, "TEMP B-TREE") {

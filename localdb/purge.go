@@ -16,7 +16,7 @@ const (
 // PurgePolicy says how long things are kept. Zero keeps them for ever.
 type PurgePolicy struct {
 	Orders   time.Duration // closed orders with all that belongs to them, arrivals, performed steps
-	Raw      time.Duration // bytes of messages, payloads of sent entries, query log
+	Raw      time.Duration // bytes of messages, payloads of sent entries, query log, events of the tunnel
 	Audit    time.Duration
 	Pending  time.Duration // machines that stopped calling, unless ignored
 	Problems time.Duration // problems that went away
@@ -24,7 +24,7 @@ type PurgePolicy struct {
 
 // PurgeResult counts what was removed.
 type PurgeResult struct {
-	Orders, Raw, Payloads, PerformedSteps, Arrivals, Queries, Audit, Pending, Problems int
+	Orders, Raw, Payloads, PerformedSteps, Arrivals, Queries, Audit, Pending, Problems, Inbox int
 
 	Truncated bool // the write-ahead log was emptied: nothing of it is readable in the files
 }
@@ -61,6 +61,11 @@ func (db *DB) Purge(ctx context.Context, p PurgePolicy) (PurgeResult, error) {
 		{&r.Payloads, purgeRows, p.Raw, deleteRows(`UPDATE outbox SET payload = x'' WHERE id IN (SELECT id FROM outbox INDEXED BY outbox_done
 			WHERE state IN ('done','dropped') AND length(payload) > 0 AND done_at < ? LIMIT ?)`)},
 		{&r.Queries, purgeRows, p.Raw, deleteRows(`DELETE FROM query WHERE id IN (SELECT id FROM query WHERE at < ? LIMIT ?)`)},
+		{&r.Inbox, purgeRows, p.Raw, deleteRows(`DELETE FROM inbox WHERE id IN (SELECT id FROM inbox INDEXED BY inbox_done
+			WHERE processed_at IS NOT NULL AND processed_at < ? LIMIT ?)`)},
+		{&r.Inbox, purgeRows, p.Raw, deleteRows(`DELETE FROM inbox WHERE id IN (SELECT id FROM inbox INDEXED BY inbox_new
+			WHERE state = 'new' AND at < ? LIMIT ?)`)}, // nobody will understand it; a sweep has found what it told
+		{nil, purgeRows, p.Audit, deleteRows(`DELETE FROM tunnel_gap WHERE id IN (SELECT id FROM tunnel_gap WHERE at < ? LIMIT ?)`)},
 		{&r.Audit, purgeRows, p.Audit, deleteRows(`DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT ?)`)},
 		{&r.Pending, purgeRows, p.Pending, deleteRows(`DELETE FROM pending_machine WHERE id IN
 			(SELECT id FROM pending_machine WHERE ignored = 0 AND last_at < ? LIMIT ?)`)},
