@@ -15,6 +15,15 @@ const (
 	ProvetAnswer        Code = "RH-108" // Provet Cloud sent something we cannot read
 	ProvetLimit         Code = "RH-109" // Provet Cloud asks us to slow down
 	ProvetUnconfigured  Code = "RH-110" // Provet Cloud is not set up
+	TunnelRefused       Code = "RH-111" // The relay does not let us in
+	TunnelElsewhere     Code = "RH-112" // Another computer uses this clinic's identity
+	TunnelVersion       Code = "RH-113" // Rayhound is too old for the relay
+	TunnelProxy         Code = "RH-114" // The proxy does not let us out
+	TunnelGap           Code = "RH-115" // Notifications were lost
+	TunnelUnpaired      Code = "RH-116" // The relay does not know us yet
+	TunnelEvent         Code = "RH-117" // A notification could not be used
+	TunnelPairing       Code = "RH-118" // Pairing did not work
+	RelayUnreachable    Code = "RH-119" // The relay cannot be reached
 	OrderUnmapped       Code = "RH-201" // No machine is chosen for an order type
 	OrderInvalid        Code = "RH-202" // An order cannot be used as it is
 	ReportRefused       Code = "RH-203" // Provet Cloud refused a report
