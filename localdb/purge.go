@@ -24,7 +24,7 @@ type PurgePolicy struct {
 
 // PurgeResult counts what was removed.
 type PurgeResult struct {
-	Orders, Raw, Payloads, PerformedSteps, Arrivals, Queries, Audit, Pending, Problems, Inbox int
+	Orders, Raw, Payloads, PerformedSteps, Arrivals, Queries, Audit, Pending, Problems, Inbox, HL7 int
 
 	Truncated bool // the write-ahead log was emptied: nothing of it is readable in the files
 }
@@ -57,6 +57,7 @@ func (db *DB) Purge(ctx context.Context, p PurgePolicy) (PurgeResult, error) {
 			WHERE at < ? AND linked_order_id IS NULL LIMIT ?)`)},
 		{&r.Raw, purgeRows, p.Raw, deleteRows(`UPDATE raw SET bytes = NULL WHERE id IN
 			(SELECT id FROM raw WHERE at < ? AND bytes IS NOT NULL LIMIT ?)`)},
+		{&r.HL7, purgeRows, p.Orders, deleteRows(`DELETE FROM hl7_in WHERE id IN (SELECT id FROM hl7_in WHERE at < ? LIMIT ?)`)},
 		{nil, purgeRows, p.Orders, deleteRows(`DELETE FROM raw WHERE id IN (SELECT id FROM raw WHERE at < ? AND order_id IS NULL LIMIT ?)`)},
 		{&r.Payloads, purgeRows, p.Raw, deleteRows(`UPDATE outbox SET payload = x'' WHERE id IN (SELECT id FROM outbox INDEXED BY outbox_done
 			WHERE state IN ('done','dropped') AND length(payload) > 0 AND done_at < ? LIMIT ?)`)},
@@ -144,6 +145,9 @@ func (tx *Tx) purgeOrders(ctx context.Context, before, unsentBefore, now time.Ti
 // tombstone: the owner asked for it. Compact makes it unreadable in the files.
 func (tx *Tx) DeleteOrder(ctx context.Context, id int64, at time.Time) error {
 	if _, err := tx.exec(ctx, buryOrder, id, msNotNull(at)); err != nil {
+		return err
+	}
+	if err := tx.scrubHL7(ctx, id); err != nil {
 		return err
 	}
 	for _, q := range []string{
