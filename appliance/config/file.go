@@ -105,23 +105,6 @@ type PACS struct {
 	ViewerURL string   `toml:"viewer_url" comment:"https://viewer/?patient=  (the patient id is appended)"`
 }
 
-// RIS is one [[ris]].
-type RIS struct {
-	Name          string `toml:"name" comment:"ours, for lists and commands"`
-	Address       string `toml:"address" comment:"host:port of its MLLP receiver"`
-	Version       string `toml:"version" default:"2.3.1" oneof:"2.3.1|2.4|2.5.1" comment:"of HL7"`
-	Message       string `toml:"message" default:"ORM^O01" oneof:"ORM^O01|OMG^O19|OMI^O23" comment:"of an order"`
-	Update        string `toml:"update" default:"XO" oneof:"XO|CA+NW|RP" comment:"how a changed order is sent"`
-	Charset       string `toml:"charset" default:"UNICODE UTF-8" comment:"of its messages (MSH-18)"`
-	Serves        Names  `toml:"serves" comment:"Provet modality names or ids; empty: every order"`
-	CompletedWhen Names  `toml:"completed_when" default:"ORC-5=CM,OBR-25=F" comment:"fields that say an order is done"`
-}
-
-// HL7 is [hl7].
-type HL7 struct {
-	Listen Names `toml:"listen" default:":2575" comment:"addresses for statuses and reports of the RIS"`
-}
-
 // Page is [page].
 type Page struct {
 	Listen   Names  `toml:"listen" default:"127.0.0.1:18470,[::1]:18470" comment:"loopback only; commands use the first address"`
@@ -152,11 +135,4 @@ func NewModality() Modality {
 	var m Modality
 	applyDefaults(&m)
 	return m
-}
-
-// NewRIS returns a RIS with every default set.
-func NewRIS() RIS {
-	var r RIS
-	applyDefaults(&r)
-	return r
 }

@@ -25,9 +25,7 @@ func (f *File) check() Errors {
 	f.checkModalities(&errs)
 	f.PACS.check(&errs)
 	f.checkRIS(&errs)
-	for i, a := range f.HL7.Listen {
-		checkListen(item("hl7.listen", i), a, false, &errs)
-	}
+	f.HL7.check(&errs)
 	if len(f.Page.Listen) == 0 {
 		errs.add("page.listen", "", "at least one address is needed: commands talk to the service through it")
 	}
@@ -131,25 +129,6 @@ func (p *PACS) check(errs *Errors) {
 	}
 	if p.ViewerURL != "" {
 		checkViewer("pacs.viewer_url", p.ViewerURL, errs)
-	}
-}
-
-func (f *File) checkRIS(errs *Errors) {
-	seen := map[string]bool{}
-	for i := range f.RIS {
-		r := &f.RIS[i]
-		at := item("ris", i)
-		name := strings.ToLower(r.Name)
-		switch {
-		case r.Name == "":
-			errs.add(at+".name", "", "a name is needed")
-		case strings.ContainsFunc(r.Name, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) || c == '/' || c == ':' }):
-			errs.add(at+".name", "", "no spaces, / or : in a name that commands use")
-		case seen[name]:
-			errs.add(at+".name", "", "%q is the name of another RIS", clip(r.Name))
-		}
-		seen[name] = true
-		checkPeer(at+".address", r.Address, errs)
 	}
 }
 

@@ -34,6 +34,12 @@ func Template() []byte {
 	w.line("[[modality]]")
 	w.table("modality", reflect.ValueOf(&m).Elem())
 	w.buf.WriteByte('\n')
+	r := NewRIS()
+	r.Name, r.Address, r.Serves = "clinic-ris", "192.168.1.20:2575", Names{"X-ray"}
+	w.comment("One [[ris]] for each RIS or image manager that gets orders by HL7.")
+	w.line("[[ris]]")
+	w.table("ris", reflect.ValueOf(&r).Elem())
+	w.buf.WriteByte('\n')
 	w.comment("Codes of a species, when the machines or the PACS want more than text.")
 	w.line("[[species]]")
 	w.table("species", reflect.ValueOf(&Species{
