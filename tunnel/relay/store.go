@@ -34,12 +34,10 @@ var (
 	ErrNoEvent = errors.New("relay: no such event")
 )
 
-// MaxBodyLimit is the largest body limit that can be set, in bytes; the default is DefaultBodyLimit. A sealed body is larger by
-// up to 16 KiB and some: a store accepts MaxBodyLimit + MaxSealing.
+// A store takes bodies of at most MaxBodyLimit + MaxSealing bytes: sealing adds the request's fields, a key and a tag.
 const (
-	MaxBodyLimit     = 1 << 20
-	DefaultBodyLimit = 64 << 10
-	MaxSealing       = 32 << 10
+	MaxBodyLimit = wire.MaxBody
+	MaxSealing   = 32 << 10
 )
 
 // NodeID names one running relay. It is random for each process start, so that a restarted node does not inherit sockets.
@@ -88,7 +86,11 @@ type Store interface {
 	// Errors: ErrUnknownClinic, ErrFull, ErrBusy, ErrUnavailable.
 	Claim(ctx context.Context, c wire.ClinicID, who Claimant) (Claim, error)
 
-	// Owned returns every clinic that who claimed last as node. Called once each ping round: a socket whose clinic is not
+	// Mailbox returns the same as the last Claim would now, and changes nothing: Epoch is the present session's (0: there was
+	// none), Before its claimant. ErrUnknownClinic.
+	Mailbox(ctx context.Context, c wire.ClinicID) (Claim, error)
+
+	// Owned returns every clinic that was claimed last for node. Called once each ping round: a socket whose clinic is not
 	// there, or is there with a higher epoch, has lost its clinic to another session.
 	Owned(ctx context.Context, node NodeID) ([]Ownership, error)
 
