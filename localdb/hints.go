@@ -43,6 +43,15 @@ func (tx *Tx) DeferHint(ctx context.Context, provetID string, seq int64, nextAt 
 	return n > 0, err
 }
 
+const hintsDue = `UPDATE hint SET due_at = ?1 WHERE due_at > ?1 AND attempts > 0`
+
+// HintsDue makes the hints due whose order could not be read: what was read
+// from works again. It returns how many became due.
+func (tx *Tx) HintsDue(ctx context.Context, now time.Time) (int, error) {
+	n, err := tx.exec(ctx, hintsDue, msNotNull(now))
+	return int(n), err
+}
+
 // HintRow is a hint as people see it.
 type HintRow struct {
 	order.Hint

@@ -192,13 +192,18 @@ func (s *Snapshot) OrderByAccession(ctx context.Context, accession string) (*ord
 }
 
 // OrderByStudyUID returns the order whose Study Instance UID it is, or the one
-// whose machine used this UID of its own, or ErrNotFound.
+// whose machine used this UID of its own or that a RIS knows by it, or
+// ErrNotFound.
 func (s *Snapshot) OrderByStudyUID(ctx context.Context, uid string) (*order.Order, error) {
 	o, err := s.byText(ctx, `o.study_instance_uid = ?`, uid)
 	if !errors.Is(err, ErrNotFound) {
 		return o, err
 	}
-	return s.byText(ctx, `o.id IN (SELECT order_id FROM step WHERE foreign_study_uid = ?)`, uid)
+	o, err = s.byText(ctx, `o.id IN (SELECT order_id FROM step WHERE foreign_study_uid = ?)`, uid)
+	if !errors.Is(err, ErrNotFound) {
+		return o, err
+	}
+	return s.byText(ctx, `o.id IN (SELECT order_id FROM told WHERE study_uid = ?)`, uid)
 }
 
 // OrderByRequestedProcedureID returns an order or ErrNotFound.

@@ -45,6 +45,10 @@ type OutboxEntry struct {
 	LeaseToken string // set by Lease; proof for Finish, Retry, Park and Abandon
 	LeaseUntil time.Time
 	Accession  string // of the order; read only
+
+	Unit   string // what of the order it is about; see Told
+	Before string // what was told before it, as its maker wrote it
+	Unsure bool   // the peer may have taken it, although no answer said so; read only
 }
 
 // Attempt is one try to send an entry.
@@ -68,9 +72,10 @@ func (tx *Tx) Enqueue(ctx context.Context, e OutboxEntry) (bool, error) {
 		e.Payload = []byte{}
 	}
 	n, err := tx.exec(ctx, `
-		INSERT INTO outbox(order_id, dest, kind, payload, idem_key, next_at, give_up_at, created_at) VALUES (?,?,?,?,?,?,?,?)
+		INSERT INTO outbox(order_id, dest, kind, payload, idem_key, next_at, give_up_at, created_at, unit, before) VALUES (?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT(idem_key) DO NOTHING`,
-		e.OrderID, e.Dest, e.Kind, e.Payload, e.IdemKey, msNotNull(e.NextAt), msNotNull(e.GiveUpAt), msNotNull(e.CreatedAt))
+		e.OrderID, e.Dest, e.Kind, e.Payload, e.IdemKey, msNotNull(e.NextAt), msNotNull(e.GiveUpAt), msNotNull(e.CreatedAt),
+		e.Unit, e.Before)
 	return n > 0, err
 }
 
@@ -91,10 +96,35 @@ RETURNING id`
 // it, and nobody gets a later one of the same order. until must be later than
 // the longest send.
 func (tx *Tx) Lease(ctx context.Context, dest string, now, until time.Time) (*OutboxEntry, error) {
+	list, err := tx.LeaseSome(ctx, dest, now, until, 1)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// LeaseSome is Lease for up to most entries, each of another order. While a
+// destination fails it gives out one at a time.
+func (tx *Tx) LeaseSome(ctx context.Context, dest string, now, until time.Time, most int) ([]*OutboxEntry, error) {
 	d, err := tx.Destination(ctx, dest)
 	if err != nil || !d.PausedAt.IsZero() || d.HoldUntil.After(now) {
 		return nil, err
 	}
+	if d.Failures > 0 {
+		most = 1
+	}
+	var list []*OutboxEntry
+	for range most {
+		e, err := tx.leaseOne(ctx, dest, now, until)
+		if err != nil || e == nil {
+			return list, err
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+func (tx *Tx) leaseOne(ctx context.Context, dest string, now, until time.Time) (*OutboxEntry, error) {
 	token := make([]byte, 16)
 	if _, err := rand.Read(token); err != nil {
 		return nil, fmt.Errorf("localdb: %w", err)
@@ -147,6 +177,21 @@ func (tx *Tx) Abandon(ctx context.Context, id int64, token string, a Attempt, at
 	return tx.settle(ctx, id, token, a, `state='dropped', done_at=?`, msNotNull(at))
 }
 
+// Unlease puts a leased entry back that was not tried after all. It reports
+// false when the lease was lost.
+func (tx *Tx) Unlease(ctx context.Context, id int64, token string) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE outbox SET state='ready', attempts=attempts-1, lease_until=NULL, lease_token=NULL
+		WHERE id=? AND lease_token=? AND state='leased'`, id, token)
+	return n > 0, err
+}
+
+// MarkUnsure notes that the peer may have taken an entry although no answer
+// said so. It stays noted.
+func (tx *Tx) MarkUnsure(ctx context.Context, id int64) error {
+	_, err := tx.exec(ctx, `UPDATE outbox SET unsure=1 WHERE id=?`, id)
+	return err
+}
+
 // Drop gives up an entry that waits or is parked. It reports false for any
 // other: one that is being sent has an unknown outcome.
 func (tx *Tx) Drop(ctx context.Context, id int64, reason string, at time.Time) (bool, error) {
@@ -171,13 +216,19 @@ func (tx *Tx) DropUnsent(ctx context.Context, orderID int64, dest, reason string
 }
 
 const releaseLeases = `
-UPDATE outbox INDEXED BY outbox_leased SET state='ready', lease_until=NULL, lease_token=NULL WHERE state='leased'`
+UPDATE outbox INDEXED BY outbox_leased SET state='ready', lease_until=NULL, lease_token=NULL, unsure=1 WHERE state='leased'`
 
 // ReleaseLeases makes every leased entry ready again. It is called once at
 // start: what was in flight has an unknown outcome and is sent again, same
 // bytes, same id.
 func (tx *Tx) ReleaseLeases(ctx context.Context) (int, error) {
 	n, err := tx.exec(ctx, releaseLeases)
+	return int(n), err
+}
+
+// ReleaseLeasesOf is ReleaseLeases for one destination.
+func (tx *Tx) ReleaseLeasesOf(ctx context.Context, dest string) (int, error) {
+	n, err := tx.exec(ctx, releaseLeases+` AND dest = ?`, dest)
 	return int(n), err
 }
 
@@ -212,5 +263,19 @@ func (tx *Tx) RetryDest(ctx context.Context, dest string, now, giveUpAt time.Tim
 		return 0, err
 	}
 	_, err = tx.exec(ctx, `UPDATE destination SET hold_until=0 WHERE dest=?`, dest)
+	return int(n), err
+}
+
+const destDue = `
+UPDATE outbox INDEXED BY outbox_due SET next_at=?1 WHERE dest=?2 AND state='ready' AND attempts>0 AND next_at>?1`
+
+// DestDue ends the back-off of a destination that works again: what failed for
+// now is due. Parked entries stay parked. It returns how many became due.
+func (tx *Tx) DestDue(ctx context.Context, dest string, now time.Time) (int, error) {
+	n, err := tx.exec(ctx, destDue, msNotNull(now), dest)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.exec(ctx, `UPDATE destination SET hold_until=0, failures=0 WHERE dest=? AND (hold_until<>0 OR failures<>0)`, dest)
 	return int(n), err
 }

@@ -8,13 +8,13 @@ import (
 )
 
 const outboxColumns = `e.id, e.order_id, e.dest, e.kind, e.payload, e.idem_key, e.state, e.attempts, e.next_at, e.give_up_at, e.created_at,
-  e.done_at, e.last_code, e.last_text, e.lease_token, e.lease_until, r.accession_number`
+  e.done_at, e.last_code, e.last_text, e.lease_token, e.lease_until, e.unit, e.before, e.unsure, r.accession_number`
 
 func scanOutbox(r scanner) (OutboxEntry, error) {
 	var e OutboxEntry
 	err := r.Scan(&e.ID, &e.OrderID, &e.Dest, &e.Kind, &e.Payload, &e.IdemKey, &e.State, &e.Attempts, intoTime{&e.NextAt},
 		intoTime{&e.GiveUpAt}, intoTime{&e.CreatedAt}, intoTime{&e.DoneAt}, intoText{&e.LastCode}, intoText{&e.LastText},
-		intoText{&e.LeaseToken}, intoTime{&e.LeaseUntil}, &e.Accession)
+		intoText{&e.LeaseToken}, intoTime{&e.LeaseUntil}, &e.Unit, &e.Before, &e.Unsure, &e.Accession)
 	return e, err
 }
 

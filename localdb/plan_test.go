@@ -31,6 +31,10 @@ func TestPlans(t *testing.T) {
 		"new events":   newInbox,
 		"poison":       poisonInbox,
 		"trim":         trimInbox,
+		"told":         toldOf + ` ORDER BY ris, sps_id`,
+		"overdue acks": overdueAcks,
+		"dest due":     destDue,
+		"hints due":    hintsDue,
 		"foreign key":  `UPDATE performed_ref SET order_id = NULL WHERE order_id = ?`,
 	} {
 		t.Run(name, func(t *testing.T) {

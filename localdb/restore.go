@@ -180,6 +180,9 @@ func reviewRestored(ctx context.Context, pool *sql.DB, cfg RestoreConfig, info I
 		if _, err := tx.ReleaseLeases(ctx); err != nil {
 			return err
 		}
+		if _, err := tx.exec(ctx, `UPDATE outbox SET unsure=1 WHERE state IN ('ready','parked')`); err != nil {
+			return err
+		}
 		n, err := tx.exec(ctx, `UPDATE outbox SET state='parked', last_code=?, last_text=? WHERE state='ready' AND created_at < ?`,
 			Restored, "It may have been sent after the backup was made.", now.Add(-reviewAfter).UnixMilli())
 		if err != nil {

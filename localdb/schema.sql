@@ -58,6 +58,16 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_at ON audit(at);
 
+CREATE TABLE awaited_ack (
+  control_id TEXT PRIMARY KEY,
+  outbox_id  INTEGER NOT NULL REFERENCES outbox(id) ON DELETE CASCADE,
+  due_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX awaited_ack_due    ON awaited_ack(due_at);
+
+CREATE INDEX awaited_ack_outbox ON awaited_ack(outbox_id);
+
 CREATE TABLE counter (
   name  TEXT PRIMARY KEY,
   value INTEGER NOT NULL
@@ -325,7 +335,7 @@ CREATE TABLE outbox (
   last_text   TEXT,
   created_at  INTEGER NOT NULL,
   done_at     INTEGER
-) STRICT;
+, unit   TEXT NOT NULL DEFAULT '', before TEXT NOT NULL DEFAULT '', unsure INTEGER NOT NULL DEFAULT 0 CHECK (unsure IN (0, 1))) STRICT;
 
 CREATE INDEX outbox_done   ON outbox(done_at)            WHERE state IN ('done','dropped') AND length(payload) > 0;
 
@@ -487,6 +497,30 @@ CREATE TABLE step (
 ) STRICT;
 
 CREATE INDEX step_foreign ON step(foreign_study_uid) WHERE foreign_study_uid IS NOT NULL;
+
+CREATE TABLE told (
+  order_id      INTEGER NOT NULL REFERENCES orders(id) ON DELETE CASCADE,
+  ris           TEXT NOT NULL,
+  sps_id        TEXT NOT NULL,
+  state         TEXT NOT NULL CHECK (state IN ('open','begun','closed')),
+  seen          TEXT NOT NULL, -- hash of what of the order the RIS can see
+  content       TEXT NOT NULL, -- hash of the order's content the messages were made of
+  study_uid     TEXT NOT NULL, -- as the RIS knows it
+  patient_id    TEXT NOT NULL,
+  modality_id   TEXT NOT NULL,
+  modality_name TEXT NOT NULL,
+  PRIMARY KEY (order_id, ris, sps_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX told_study ON told(study_uid);
+
+CREATE TABLE told_patient (
+  ris        TEXT NOT NULL,
+  patient_id TEXT NOT NULL,
+  hash       TEXT NOT NULL,
+  at         INTEGER NOT NULL,
+  PRIMARY KEY (ris, patient_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tombstone (
   id                 INTEGER PRIMARY KEY,
