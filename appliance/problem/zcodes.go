@@ -49,6 +49,10 @@ const (
 	RISRefused          Code = "RH-402" // The RIS refused a message
 	RISStuck            Code = "RH-403" // Messages wait for the RIS
 	RISPaused           Code = "RH-405" // Sending to the RIS is paused
+	RISUnsure           Code = "RH-406" // It is not known whether the RIS took a message
+	RISNotTold          Code = "RH-407" // The RIS could not be told of a change
+	RISAckOverdue       Code = "RH-408" // The RIS has not said what came of a message
+	RISRemoved          Code = "RH-409" // Messages wait for a RIS that is not in the settings
 	RISCancelled        Code = "RH-421" // The RIS cancelled an order
 	RISDiscontinued     Code = "RH-422" // The RIS gave an order up
 	RISChanged          Code = "RH-423" // The RIS changed an order
