@@ -208,7 +208,7 @@ func (a *Appliance) services() []service {
 			service{"deliver", a.core.deliver},
 			service{"sweep", func(ctx context.Context) error { return a.core.sweep(ctx, set.SweepInterval.D()) }},
 			service{"poll", func(ctx context.Context) error {
-				return a.core.poll(ctx, set.PollInterval.D(), baselineWindow(set.Baseline), a.pollNow)
+				return a.core.poll(ctx, set.PollInterval.D(), baselineWindow(set.Baseline), a.pollNow, nil)
 			}},
 		)
 	}

@@ -72,6 +72,8 @@ type core struct {
 
 	polledAt, sweptAt atomic.Int64 // unix ms of the last complete poll and sweep
 
+	polling sync.Mutex // one poll at a time
+
 	// recent remembers what the last polls saw, so that the overlap of two polls
 	// does not read every order again.
 	recent recentRows

@@ -45,12 +45,16 @@ func (b *batch) hint(provetID, reason string) error {
 
 // poll asks Provet at every interval for orders that changed, until ctx ends.
 // The first poll sets the starting point: history is not replayed, only orders
-// that are open are taken.
-func (c *core) poll(ctx context.Context, every, baseline time.Duration, now chan struct{}) error {
+// that are open are taken. pace, when set, says how long to wait instead of
+// every after a poll that worked.
+func (c *core) poll(ctx context.Context, every, baseline time.Duration, now chan struct{}, pace func() time.Duration) error {
 	failures := 0
 	for {
 		err := c.pollOnce(ctx, baseline)
 		wait := every
+		if pace != nil {
+			wait = pace()
+		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -74,11 +78,19 @@ func (c *core) poll(ctx context.Context, every, baseline time.Duration, now chan
 // pollOnce turns the changes since the cursor into hints. The cursor moves in
 // the transaction of the last hint, so a crash repeats and never skips.
 func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
+	return c.pollFrom(ctx, baseline, 0)
+}
+
+// pollFrom is pollOnce that looks at least that far back, though not behind the
+// starting point of the first poll, and forgets what it has seen before.
+func (c *core) pollFrom(ctx context.Context, baseline, back time.Duration) error {
+	c.polling.Lock()
+	defer c.polling.Unlock()
 	if err := c.db.DiskLow(ctx); err != nil {
 		return err
 	}
 	c.board.Clear(problem.DiskLow, "")
-	var cursor time.Time
+	var cursor, begun time.Time
 	var known bool
 	err := c.db.Read(ctx, func(s *localdb.Snapshot) error {
 		v, ok, err := s.State(ctx, keyCursor)
@@ -90,7 +102,13 @@ func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
 			return err // another filter: what it did not let through is asked for again
 		}
 		known = true
-		cursor, err = time.Parse(time.RFC3339Nano, v)
+		if cursor, err = time.Parse(time.RFC3339Nano, v); err != nil {
+			return err
+		}
+		v, ok, err = s.State(ctx, keyBaseline)
+		if err == nil && ok {
+			begun, err = time.Parse(time.RFC3339Nano, v)
+		}
 		return err
 	})
 	if err != nil {
@@ -101,17 +119,24 @@ func (c *core) pollOnce(ctx context.Context, baseline time.Duration) error {
 	if !known {
 		since, reason = started.Add(-baseline), "baseline"
 	}
+	if known && back > 0 {
+		since = earlier(since, later(started.Add(-back), begun.Add(-baseline)))
+		reason = "sweep"
+	}
 	newest := cursor
 	var rows []provet.Row
 	err = c.practice.Changed(ctx, since, func(r provet.Row) error {
 		if r.Modified.After(newest) {
 			newest = r.Modified
 		}
-		if known && c.recent.seen(r) {
+		if known && back == 0 && c.recent.seen(r) {
 			return nil
 		}
 		if !known && (r.Finished || r.Withdrawn || !r.InScope) {
 			return nil
+		}
+		if back > 0 && r.Modified.Before(cursor.Add(-pollOverlap)) && (r.Finished || r.Withdrawn || !r.InScope) {
+			return nil // old, and what we have open of it the sweep looks at
 		}
 		rows = append(rows, r)
 		return nil
@@ -303,4 +328,18 @@ func (c *core) openOrders(ctx context.Context) (open []*order.Order, err error) 
 		return err
 	})
 	return open, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
