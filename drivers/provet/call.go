@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,9 +37,14 @@ type call struct {
 	weight int // of the budget; 0: 1
 }
 
+// writes reports whether the call changes something, and so is never repeated.
+func (k *call) writes() bool {
+	return k.method == http.MethodPatch || k.method == http.MethodPost || k.method == http.MethodDelete
+}
+
 func (k *call) kind() string {
 	switch {
-	case k.method == http.MethodPatch:
+	case k.writes():
 		return callWrite
 	case k.id == "":
 		return callList
@@ -73,7 +80,7 @@ func (c *Client) do(ctx context.Context, k *call) (any, error) {
 		return nil, &Error{Op: k.op, Resource: k.res, Class: Permanent, Detail: "the id is not one of Provet Cloud"}
 	}
 	attempts := c.cfg.Attempts
-	if k.method == http.MethodPatch {
+	if k.writes() {
 		attempts = 1
 	}
 	backoff := firstBackoff
@@ -170,10 +177,10 @@ func (c *Client) networkError(k *call, err error, connected bool) *Error {
 		e.Class, e.WrongBase, e.Detail = Destination, true, errOutside.Error()
 	case errors.Is(err, context.Canceled):
 		e.Class, e.Detail = Transient, "cancelled"
-		e.Unknown = connected && k.method == http.MethodPatch
+		e.Unknown = connected && k.writes()
 	default:
 		e.Class, e.Detail = classifyNetwork(err, connected)
-		e.Unknown = e.Class == Transient && k.method == http.MethodPatch
+		e.Unknown = e.Class == Transient && k.writes()
 	}
 	return e
 }
@@ -181,7 +188,7 @@ func (c *Client) networkError(k *call, err error, connected bool) *Error {
 // answer classifies an answer and decodes a good one.
 func (c *Client) answer(k *call, resp *http.Response, b []byte) (any, error) {
 	e := &Error{Op: k.op, Resource: k.res, HTTPStatus: resp.StatusCode}
-	write := k.method == http.MethodPatch
+	write := k.writes()
 	page := looksLikePage(resp.Header, b)
 	switch s := resp.StatusCode; {
 	case s == http.StatusNoContent:
@@ -214,8 +221,20 @@ func (c *Client) answer(k *call, resp *http.Response, b []byte) (any, error) {
 		e.Class, e.WrongBase, e.Detail = Destination, true, fmt.Sprintf("it answers HTTP %d without the words of the API", s)
 	default:
 		e.Class, e.Detail = Permanent, detail(b)
+		if s == http.StatusBadRequest {
+			e.fields = fieldNames(b)
+		}
 	}
 	return nil, e
+}
+
+// fieldNames returns the keys of a DRF error about fields.
+func fieldNames(b []byte) []string {
+	o, err := decodeObject(b)
+	if err != nil || len(o) > maxRefs {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(o))
 }
 
 // good decodes the body of a 2xx answer.
@@ -231,7 +250,7 @@ func (c *Client) good(k *call, e *Error, b []byte, page bool) (any, error) {
 	v, err := decode(b)
 	if err != nil {
 		e.Class, e.Detail, e.Err = Protocol, err.Error(), err
-		e.Unknown = k.method == http.MethodPatch
+		e.Unknown = k.writes()
 		return nil, e
 	}
 	return v, nil

@@ -69,6 +69,8 @@ type Error struct {
 	WrongBase  bool          // the address does not answer like Provet Cloud
 	Unknown    bool          // a write that may or may not have happened
 	Err        error         // the cause; may be nil
+
+	fields []string // names of the fields that a 400 complained about
 }
 
 // Error returns the chain for logs.
@@ -142,6 +144,7 @@ const (
 	opSetStatus = "set status"
 	opToken     = "token"
 	opProbe     = "probe"
+	opHook      = "set up webhook"
 )
 
 // FieldError says that a logical field was not found in an answer.

@@ -69,10 +69,12 @@ func DefaultFields() Fields {
 		resUser:        {"first_name": {"first_name", "firstname"}, "last_name": {"last_name", "lastname"}, "title": {"title"}},
 		resAppointment: {"start": {"start"}, "active": {"active"}},
 		resWebhook: {
-			"trigger": {"trigger", "trigger_type", "event"}, "url": {"url", "target_url", "hook_url", "webhook_url", "callback_url", "target", "endpoint", "address"},
-			"name": {"name", "title", "description", "label"}, "active": {"active", "is_active", "enabled", "is_enabled"},
+			"trigger": {"trigger", "trigger_type"},
+			"url": {"target_url", "hook_url", "webhook_url", "callback_url", "endpoint_url", "endpoint", "target", "url"},
+			"name": {"name", "title", "description"}, "active": {"active", "is_active", "enabled", "is_enabled"},
 			"content_type": {"content_type"}, "department": {"department", "departments"},
 		},
+		resWebhookQueue: {"status": {"status", "state"}, "webhook": {"webhook", "hook"}},
 		resWebhookBody: {
 			"order": {
 				"diagnosticimagingworklist_id", "diagnosticimaging_worklist_id", "diagnostic_imaging_worklist_id",

@@ -94,6 +94,9 @@ func (c *Client) Permissions() []MissingPermission {
 
 // notePermission remembers the outcome of a call for Permissions.
 func (c *Client) notePermission(res string, write, refused bool) {
+	if res == resWebhookQueue {
+		return // only looked at for information
+	}
 	key := res
 	if write {
 		key += " write"

@@ -2,6 +2,7 @@ package provetsim
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -48,12 +49,33 @@ func (s *Sim) adminFaults(r *http.Request, path string) (int, any) {
 			Double  float64       `json:"double"`
 			Delay   adminDuration `json:"delay"`
 			Reorder adminDuration `json:"reorder"`
+			Copies  int           `json:"copies"`
+			Hold    bool          `json:"hold"`
+			Reverse bool          `json:"reverse"`
 		}
 		if err := readJSON(r, &f); err != nil {
 			return adminFail(http.StatusBadRequest, err.Error())
 		}
-		s.SetWebhookFaults(WebhookFaults{f.Drop, f.Double, time.Duration(f.Delay), time.Duration(f.Reorder)})
+		if f.Copies < 0 || f.Copies > 1000 {
+			return adminFail(http.StatusBadRequest, "copies must be 0 to 1000")
+		}
+		s.SetWebhookFaults(WebhookFaults{
+			Drop: f.Drop, Double: f.Double, Copies: f.Copies, Delay: time.Duration(f.Delay), Reorder: time.Duration(f.Reorder),
+			Hold: f.Hold, Reverse: f.Reverse,
+		})
 		return http.StatusOK, f
+	case "POST hookup":
+		var f struct {
+			URL string `json:"url"`
+		}
+		if err := readJSON(r, &f); err != nil {
+			return adminFail(http.StatusBadRequest, err.Error())
+		}
+		if u, err := url.Parse(f.URL); err != nil || u.Host == "" {
+			return adminFail(http.StatusBadRequest, "url must be absolute")
+		}
+		s.PostCredentials(f.URL, nil)
+		return http.StatusAccepted, f
 	case "POST forbid":
 		var f struct {
 			Resource  string `json:"resource"`

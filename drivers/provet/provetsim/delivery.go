@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -55,6 +56,7 @@ type dispatcher struct {
 	mu      sync.Mutex
 	faults  WebhookFaults
 	queue   byDue
+	held    []*delivery // by WebhookFaults.Hold
 	seq     uint64
 	pending int           // queued or being sent
 	changed chan struct{} // closed and replaced when pending falls to zero
@@ -92,7 +94,29 @@ func (d *dispatcher) push(x *delivery) {
 	d.seq++
 	x.seq = d.seq
 	d.pending++
+	if d.faults.Hold {
+		d.held = append(d.held, x)
+		return
+	}
 	heap.Push(&d.queue, x)
+	d.wake()
+}
+
+// release queues what was held. The caller holds mu.
+func (d *dispatcher) release(reverse bool) {
+	if reverse {
+		slices.Reverse(d.held)
+	}
+	now := time.Now()
+	for i, x := range d.held {
+		d.seq++
+		x.seq, x.due = d.seq, now
+		if reverse { // far enough apart that workers keep the order
+			x.due = now.Add(time.Duration(i) * 20 * time.Millisecond)
+		}
+		heap.Push(&d.queue, x)
+	}
+	d.held = nil
 	d.wake()
 }
 

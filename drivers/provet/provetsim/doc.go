@@ -44,6 +44,7 @@
 //	POST   /_sim/faults               add one (Fault, for example {"kind": "status", "status": 503, "count": 3})
 //	PUT    /_sim/faults/webhooks      set WebhookFaults
 //	DELETE /_sim/faults               remove all faults
+//	POST   /_sim/hookup               {"url": "http://..."}: posts the credentials there, as when the integration is added
 //	POST   /_sim/forbid               {"resource": "client", "forbidden": true}
 //	POST   /_sim/limits               {"on": false}: no rate limits
 //	POST   /_sim/tokens/expire        every access token ends now

@@ -168,6 +168,12 @@ var placeholders = map[string]map[string][]string{
 		"consultation":   {"visit", "encounter", "case_file"},
 		"appointment":    {"booking", "calendar_entry", "time_slot"},
 	},
+	"webhook": {
+		"url":        {"target_url", "callback_url", "receiver_uri"},
+		"name":       {"caption", "heading", "note"},
+		"active":     {"switched_on", "in_use", "running"},
+		"department": {"unit", "location", "site"},
+	},
 	"modality":   {"name": {"title", "caption", "display"}},
 	"targetarea": {"name": {"title", "caption", "display"}},
 }

@@ -63,7 +63,7 @@ func (s *Sim) fieldInfos(t *table) json.RawMessage {
 		}
 		label := strings.ReplaceAll(t.view.names[i], "_", " ")
 		info := fieldInfo{
-			Type: s.typeName(f), Required: f.required, ReadOnly: f.readOnly,
+			Type: s.typeName(t, f), Required: f.required, ReadOnly: f.readOnly,
 			Label: strings.ToUpper(label[:1]) + label[1:],
 		}
 		if f.kind == kindChoice && s.cfg.Options == OptionsFull {
@@ -84,7 +84,7 @@ func (s *Sim) fieldInfos(t *table) json.RawMessage {
 	return append(b, '}')
 }
 
-func (s *Sim) typeName(f *field) string {
+func (s *Sim) typeName(t *table, f *field) string {
 	switch f.kind {
 	case kindID, kindInt:
 		return "integer"
@@ -93,6 +93,9 @@ func (s *Sim) typeName(f *field) string {
 	case kindBool:
 		return "boolean"
 	case kindText:
+		if t.res.name == "webhook" && f.name == "url" {
+			return "url"
+		}
 		return "string"
 	case kindDate:
 		return "date"

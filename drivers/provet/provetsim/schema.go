@@ -218,6 +218,7 @@ func webhookResource(post, write []string) *resource {
 			{name: "content_type", kind: kindInt},
 			{name: "active", kind: kindBool},
 			ref("department", "department"),
+			hidden(readOnly(field{name: "self", kind: kindSelf})), // the link of the object itself
 		},
 	}
 }

@@ -20,15 +20,16 @@ const (
 type WebhookFaults struct {
 	Drop    float64       // share that is lost for good, 0 to 1
 	Double  float64       // share that is delivered twice
+	Copies  int           // each is delivered so many times in all; zero: once
 	Delay   time.Duration // added to each
 	Reorder time.Duration // a random delay up to this, so that later ones overtake
+	Hold    bool          // nothing is delivered until the faults are set again
+	Reverse bool          // what was held is then delivered last first, one after the other
 }
 
 // SetWebhookFaults replaces the faults of the delivery.
 func (s *Sim) SetWebhookFaults(f WebhookFaults) {
-	s.hooks.mu.Lock()
-	defer s.hooks.mu.Unlock()
-	s.hooks.faults = f
+	s.changeWebhookFaults(func(was *WebhookFaults) { *was = f })
 }
 
 // WebhookFaults returns the faults of the delivery in force.
@@ -41,7 +42,11 @@ func (s *Sim) WebhookFaults() WebhookFaults {
 func (s *Sim) changeWebhookFaults(change func(*WebhookFaults)) {
 	s.hooks.mu.Lock()
 	defer s.hooks.mu.Unlock()
+	was := s.hooks.faults
 	change(&s.hooks.faults)
+	if was.Hold && !s.hooks.faults.Hold {
+		s.hooks.release(was.Reverse || s.hooks.faults.Reverse)
+	}
 }
 
 // DropWebhooks loses the share p of all webhooks from now on.
@@ -143,7 +148,11 @@ func (s *Sim) enqueue(h *row, trigger int, payload map[string]string) {
 		d.due = d.due.Add(time.Duration(s.chance() * float64(f.Reorder)))
 	}
 	s.hooks.push(d)
+	copies := max(f.Copies-1, 0)
 	if f.Double > 0 && s.chance() < f.Double {
+		copies++
+	}
+	for range copies {
 		again := *d
 		s.hooks.push(&again)
 	}

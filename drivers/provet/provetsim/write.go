@@ -264,6 +264,7 @@ func (s *Sim) create(w http.ResponseWriter, r *http.Request, to target) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec, errs := s.validate(to.table, in, false)
+	s.checkHook(to.table, rec, errs)
 	if len(errs) > 0 {
 		return jsonAnswer(http.StatusBadRequest, errs)
 	}
@@ -313,6 +314,7 @@ func (s *Sim) apply(to target, in map[string]any, partial bool) (answer, Patch) 
 		return notFound(), Patch{}
 	}
 	rec, errs := s.validate(to.table, in, partial)
+	s.checkHook(to.table, rec, errs)
 	if len(errs) > 0 {
 		return jsonAnswer(http.StatusBadRequest, errs), s.patchOf(to, row, nil, in, http.StatusBadRequest)
 	}
