@@ -100,7 +100,7 @@ func (tx *Tx) SpoilInbox(ctx context.Context, id int64, reason string, wipe bool
 func (tx *Tx) settleInbox(ctx context.Context, id int64, state, reason, provetID string, wipe bool, at time.Time) error {
 	text := `UPDATE inbox SET state = ?, reason = ?, provet_id = ?, processed_at = ? WHERE id = ? AND state = 'new'`
 	if wipe {
-		text = `UPDATE inbox SET state = ?, reason = ?, provet_id = ?, processed_at = ?, body = x'' WHERE id = ? AND state = 'new'`
+		text = `UPDATE inbox SET state = ?, reason = ?, provet_id = ?, processed_at = ?, header = x'', body = x'' WHERE id = ? AND state = 'new'`
 	}
 	_, err := tx.exec(ctx, text, state, reason, provetID, msNotNull(at), id)
 	return err
@@ -216,4 +216,41 @@ func (s *Snapshot) TunnelGaps(ctx context.Context, limit int) ([]TunnelGap, erro
 		err = r.Scan(&g.ID, &g.Clinic, &g.Epoch, &g.From, &g.To, &g.Reason, intoTime{&g.At})
 		return g, err
 	}, limit)
+}
+
+const lastInbox = `SELECT processed_at FROM inbox INDEXED BY inbox_done WHERE processed_at IS NOT NULL AND state = 'done' AND provet_id <> ''
+ORDER BY processed_at DESC LIMIT 1`
+
+// LastInboxOrder returns when the newest event about an order was dealt with;
+// zero when there is none.
+func (s *Snapshot) LastInboxOrder(ctx context.Context) (time.Time, error) {
+	v, err := one(ctx, s, lastInbox, scanInt)
+	if errors.Is(err, ErrNotFound) {
+		return time.Time{}, nil
+	}
+	return fromMS(v), err
+}
+
+const poisonSince = `SELECT reason, processed_at FROM inbox INDEXED BY inbox_poison WHERE state = 'poison' AND processed_at >= ? ORDER BY id DESC LIMIT ?`
+
+// Poison counts the events that cannot be used by their reason.
+type Poison struct {
+	Count map[string]int
+	Last  map[string]time.Time // by reason
+}
+
+// PoisonSince counts the newest of them, up to limit, that were found since.
+func (s *Snapshot) PoisonSince(ctx context.Context, since time.Time, limit int) (Poison, error) {
+	p := Poison{Count: map[string]int{}, Last: map[string]time.Time{}}
+	_, err := all(ctx, s, poisonSince, func(r scanner) (struct{}, error) {
+		var reason string
+		var at time.Time
+		err := r.Scan(&reason, intoTime{&at})
+		p.Count[reason]++
+		if at.After(p.Last[reason]) {
+			p.Last[reason] = at
+		}
+		return struct{}{}, err
+	}, since.UnixMilli(), limit)
+	return p, err
 }
