@@ -70,8 +70,8 @@ func DefaultFields() Fields {
 		resAppointment: {"start": {"start"}, "active": {"active"}},
 		resWebhook: {
 			"trigger": {"trigger", "trigger_type"},
-			"url": {"target_url", "hook_url", "webhook_url", "callback_url", "endpoint_url", "endpoint", "target", "url"},
-			"name": {"name", "title", "description"}, "active": {"active", "is_active", "enabled", "is_enabled"},
+			"url":     {"target_url", "hook_url", "webhook_url", "callback_url", "endpoint_url", "endpoint", "target", "url"},
+			"name":    {"name", "title", "description"}, "active": {"active", "is_active", "enabled", "is_enabled"},
 			"content_type": {"content_type"}, "department": {"department", "departments"},
 		},
 		resWebhookQueue: {"status": {"status", "state"}, "webhook": {"webhook", "hook"}},

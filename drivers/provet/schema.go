@@ -26,6 +26,7 @@ var schemaNames = map[string][]string{
 	resReferral:   {"diagnosticimagingreferral", "referral"},
 	resModality:   {"modality", "diagnosticimagingmodality", "imagingmodality"},
 	resTargetArea: {"targetarea", "imagingtargetarea"},
+	resWebhook:    {"webhook", "hookwebhook"},
 }
 
 // ImportSchema reads an OpenAPI 3.0 document in JSON (at most 16 MiB) and
@@ -47,8 +48,11 @@ func (f Fields) ImportSchema(r io.Reader) (Report, error) {
 		return Report{}, problem.New(problem.FileUnusable, problem.Args{"file": "schema", "reason": err.Error()}, err)
 	}
 	rep := Report{Source: "schema"}
-	for _, res := range []string{resWorklist, resReferral, resModality, resTargetArea} {
+	for _, res := range []string{resWorklist, resReferral, resModality, resTargetArea, resWebhook} {
 		name, ok := doc.find(res)
+		if !ok && res == resWebhook {
+			continue // orders come without it
+		}
 		if !ok {
 			rep.Notes = append(rep.Notes, "the file has no schema for "+res)
 			continue
@@ -61,7 +65,7 @@ func (f Fields) ImportSchema(r io.Reader) (Report, error) {
 			rep.Status = statusReport(part, seen)
 		}
 	}
-	if len(rep.Resources) == 0 {
+	if !slices.ContainsFunc(rep.Resources, func(r ResourceReport) bool { return r.Resource != resWebhook }) {
 		err := errors.New("it describes none of Provet Cloud's imaging objects")
 		return Report{}, problem.New(problem.FileUnusable, problem.Args{"file": "schema", "reason": err.Error()}, err)
 	}
@@ -169,6 +173,11 @@ func resourceOfPath(path string) (string, bool) {
 	seg := strings.Split(strings.Trim(path, "/"), "/")
 	if len(seg) < 2 || !strings.HasPrefix(seg[len(seg)-1], "{") {
 		return "", false
+	}
+	if len(seg) > 2 {
+		if res, ok := resourceByPath(seg[len(seg)-3] + "/" + seg[len(seg)-2]); ok {
+			return res, true
+		}
 	}
 	return resourceByPath(seg[len(seg)-2])
 }

@@ -222,3 +222,40 @@ func (s *Sim) delivered(d *delivery, status, state int) {
 	rec := record{"attempts": r.int(t.res.col("attempts")) + 1, "status": state, "response_status": orNull(status)}
 	t.put(t.changed(r, s.now(), rec))
 }
+
+// Webhooks returns the hooks of the tenant in the order of their numbers.
+func (s *Sim) Webhooks() []Webhook {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.tables["webhook"]
+	out := make([]Webhook, len(t.byID))
+	for i, r := range t.byID {
+		out[i] = webhookOf(t, r)
+	}
+	return out
+}
+
+func webhookOf(t *table, r *row) Webhook {
+	col := t.res.col
+	return Webhook{
+		Trigger: r.int(col("trigger")), URL: r.text(col("url")), ContentType: r.int(col("content_type")),
+		Name: r.text(col("name")), Department: r.int(col("department")), Inactive: !r.bool(col("active")),
+	}
+}
+
+// UpdateWebhook changes a hook, as a person would in the settings.
+func (s *Sim) UpdateWebhook(id int, change func(*Webhook)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tables["webhook"]
+	r := t.rows[id]
+	if r == nil {
+		return false
+	}
+	w := webhookOf(t, r)
+	change(&w)
+	t.put(t.changed(r, s.now(), record{
+		"name": w.Name, "trigger": w.Trigger, "url": w.URL, "content_type": w.ContentType, "active": !w.Inactive, "department": orNull(w.Department),
+	}))
+	return true
+}
