@@ -189,6 +189,9 @@ func reviewRestored(ctx context.Context, pool *sql.DB, cfg RestoreConfig, info I
 			return err
 		}
 		parked = int(n)
+		if err := tx.DeleteState(ctx, NumbersState); err != nil {
+			return err
+		}
 		if err := tx.SetState(ctx, RestoredAtState, now.UTC().Format(time.RFC3339)); err != nil {
 			return err
 		}

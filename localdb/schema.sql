@@ -502,7 +502,7 @@ CREATE TABLE told (
   order_id      INTEGER NOT NULL REFERENCES orders(id) ON DELETE CASCADE,
   ris           TEXT NOT NULL,
   sps_id        TEXT NOT NULL,
-  state         TEXT NOT NULL CHECK (state IN ('open','begun','closed')),
+  state         TEXT NOT NULL CHECK (state IN ('open','closed')),
   seen          TEXT NOT NULL, -- hash of what of the order the RIS can see
   content       TEXT NOT NULL, -- hash of the order's content the messages were made of
   study_uid     TEXT NOT NULL, -- as the RIS knows it

@@ -10,8 +10,7 @@ import (
 
 // The states of what a RIS was told.
 const (
-	ToldOpen   = "open"   // it has the order and nothing was begun
-	ToldBegun  = "begun"  // it has the order, which was being done when it was last told
+	ToldOpen   = "open"   // it has the order
 	ToldClosed = "closed" // it was told that the order is off
 )
 
@@ -70,6 +69,12 @@ func (tx *Tx) SetToldPatient(ctx context.Context, ris, patientID, hash string, a
 		ON CONFLICT(ris, patient_id) DO UPDATE SET hash=excluded.hash, at=excluded.at`, ris, patientID, hash, msNotNull(at))
 	return err
 }
+
+// NumbersState is the key of the state that tells apart the numbers of a
+// database that was restored from those it had handed out after the backup: who
+// uses numbers outside of the database keeps a word of chance there and puts it
+// in front of them. Restoring deletes it.
+const NumbersState = "numbers"
 
 const nextNumber = `
 INSERT INTO counter(name, value) VALUES (?, 1) ON CONFLICT(name) DO UPDATE SET value = value + 1 RETURNING value`
