@@ -24,6 +24,9 @@ const (
 	TunnelEvent         Code = "RH-117" // A notification could not be used
 	TunnelPairing       Code = "RH-118" // Pairing did not work
 	RelayUnreachable    Code = "RH-119" // The relay cannot be reached
+	WebhooksMissing     Code = "RH-121" // Webhooks are missing in Provet Cloud
+	WebhooksDisabled    Code = "RH-122" // Webhooks were switched off in Provet Cloud
+	ProvetCredentials   Code = "RH-123" // New credentials of Provet Cloud wait for a person
 	OrderUnmapped       Code = "RH-201" // No machine is chosen for an order type
 	OrderInvalid        Code = "RH-202" // An order cannot be used as it is
 	ReportRefused       Code = "RH-203" // Provet Cloud refused a report
