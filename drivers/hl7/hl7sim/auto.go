@@ -58,12 +58,13 @@ func (a *automaton) stop() {
 	a.ctx = nil
 }
 
-// begin runs f while the RIS serves; not at all when it does not.
-func (a *automaton) begin(f func(ctx context.Context)) {
+// begin runs f while the RIS serves; it returns false, and does not, when the RIS
+// does not serve.
+func (a *automaton) begin(f func(ctx context.Context)) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.ctx == nil {
-		return
+		return false
 	}
 	ctx := a.ctx
 	a.wg.Add(1)
@@ -71,6 +72,7 @@ func (a *automaton) begin(f func(ctx context.Context)) {
 		defer a.wg.Done()
 		f(ctx)
 	}()
+	return true
 }
 
 // afterwards begins what follows from a message that was applied.

@@ -61,16 +61,13 @@ func (r *RIS) Connections() int {
 
 // serve answers the messages of one connection.
 func (r *RIS) serve(ctx context.Context, c net.Conn) {
-	switch f := r.faults.take(func(f Fault) bool { return f.Kind == RefuseConnection || f.Kind == SlowConnection }); f.Kind {
-	case RefuseConnection:
-		if tcp, ok := c.(*net.TCPConn); ok {
+	if f := r.faults.take(func(f Fault) bool { return f.Kind == RefuseConnection || f.Kind == SlowConnection }); f.Kind != "" {
+		r.progress(Event{Kind: Received, Fault: f.Kind})
+		if f.Kind == SlowConnection {
+			<-ctx.Done()
+		} else if tcp, ok := c.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // best effort: a plain close is a refusal too
 		}
-		r.progress(Event{Kind: Received, Fault: f.Kind})
-		return
-	case SlowConnection:
-		r.progress(Event{Kind: Received, Fault: f.Kind})
-		<-ctx.Done()
 		return
 	}
 	reader := mllp.NewReader(c, mllp.ReaderConfig{MaxFrame: r.config.MaxFrame})
@@ -124,8 +121,8 @@ func (r *RIS) answer(ctx context.Context, c net.Conn, raw []byte) bool {
 	}
 	ok := true
 	if b := x.bytes(); b != nil {
-		ok = mllp.Write(c, b) == nil
 		x.answered(string(x.reply.code))
+		ok = mllp.Write(c, b) == nil
 	}
 	x.tell()
 	if ok {

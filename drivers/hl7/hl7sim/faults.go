@@ -183,10 +183,9 @@ func ParseFault(s string) (Fault, error) {
 		if err != nil || !(v >= 0 && v <= maxSize) {
 			return bad("the value is not a number")
 		}
-		switch f.Kind {
-		case HugeAck, LargeDocument, HugeMessage, Flood:
+		if f.Kind == HugeAck || f.Kind == LargeDocument || f.Kind == HugeMessage || f.Kind == Flood {
 			f.Size = int(v)
-		default:
+		} else {
 			f.Delay = time.Duration(min(v, 86400) * float64(time.Second))
 		}
 	}

@@ -120,12 +120,12 @@ var wires = map[FaultKind]func(context.Context, *exchange) bool{
 		return x.write(framed(bytes.ReplaceAll(x.build(x.reply), []byte("\r"), []byte("\n"))))
 	},
 	SplitAck: func(_ context.Context, x *exchange) bool {
+		x.answered(string(x.reply.code))
 		for _, c := range framed(x.build(x.reply)) {
 			if _, err := x.conn.Write([]byte{c}); err != nil {
 				return false
 			}
 		}
-		x.answered(string(x.reply.code))
 		return true
 	},
 	NoEndAck: func(_ context.Context, x *exchange) bool {

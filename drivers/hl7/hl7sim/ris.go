@@ -170,11 +170,15 @@ func (c *Config) defaults() error {
 // SetSendTo changes where status and reports go to; empty: nowhere.
 func (r *RIS) SetSendTo(address string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sendTo = address
-	if r.client != nil {
-		go r.client.Close() // it waits for the message in flight
-		r.client = nil
+	old := r.client
+	r.sendTo, r.client = address, nil
+	r.mu.Unlock()
+	if old == nil {
+		return
+	}
+	// Closing waits for the message in flight.
+	if !r.auto.begin(func(context.Context) { _ = old.Close() }) {
+		_ = old.Close()
 	}
 }
 

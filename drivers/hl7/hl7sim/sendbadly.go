@@ -22,54 +22,57 @@ func (r *RIS) sendBadly(ctx context.Context, to string, message []byte, f Fault)
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	switch f.Kind {
-	case HugeMessage:
+	if f.Kind == HugeMessage {
 		return writeHuge(c, message, f)
-	case Slow:
-		for _, b := range framed(message) {
-			if _, err := c.Write([]byte{b}); err != nil {
-				return nil, err
-			}
-			if f.Delay > 0 && !wait(ctx, f.Delay) {
-				return nil, ctx.Err()
-			}
-		}
-	case SendTwice:
-		for range 2 {
-			if _, err := c.Write(framed(message)); err != nil {
-				return nil, err
-			}
-		}
-	default:
-		if _, err := c.Write(r.spoilt(message, f)); err != nil {
-			return nil, err
-		}
+	}
+	if err := r.writeBadly(ctx, c, message, f); err != nil {
+		return nil, err
 	}
 	return readAll(c, closeWrite(c)), nil
 }
 
-// spoilt returns the bytes that go over the wire.
-func (r *RIS) spoilt(message []byte, f Fault) []byte {
+func (r *RIS) writeBadly(ctx context.Context, c net.Conn, message []byte, f Fault) error {
+	if f.Kind == Slow {
+		for _, b := range framed(message) {
+			if _, err := c.Write([]byte{b}); err != nil {
+				return err
+			}
+			if f.Delay > 0 && !wait(ctx, f.Delay) {
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
 	frame := framed(message)
-	text := string(message)
-	switch f.Kind {
-	case ByteOrderMark:
-		return []byte("\xef\xbb\xbf" + string(frame))
-	case TwoInOne:
+	if spoil := spoils[f.Kind]; spoil != nil {
+		frame = spoil(r, message, frame, f)
+	}
+	_, err := c.Write(frame)
+	if err == nil && f.Kind == SendTwice {
+		_, err = c.Write(frame)
+	}
+	return err
+}
+
+// spoils are the faults of what goes over the wire: of a message and its frame.
+var spoils = map[FaultKind]func(r *RIS, message, frame []byte, f Fault) []byte{
+	ByteOrderMark: func(_ *RIS, _, frame []byte, _ Fault) []byte { return append([]byte("\xef\xbb\xbf"), frame...) },
+	TwoInOne: func(r *RIS, message, frame []byte, _ Fault) []byte {
 		return append(frame, framed(r.renumbered(message))...)
-	case NoCR:
-		return frame[:len(frame)-1]
-	case NoEnd:
-		return append(frame[:len(frame)-2:len(frame)-2], framed(r.renumbered(message))...)
-	case NoStart:
-		return frame[1:]
-	case DoubleStart:
-		return []byte(startBlock + startBlock + text + endFrame + endFrame)
-	case NULs:
-		return []byte("\x00\x00" + startBlock + "\x00" + text + endFrame + "\x00")
-	case HalfMessage:
-		return frame[:len(frame)/2]
-	case LargeDocument:
+	},
+	NoCR: func(_ *RIS, _, frame []byte, _ Fault) []byte { return frame[:len(frame)-1] },
+	NoEnd: func(r *RIS, message, frame []byte, _ Fault) []byte {
+		return append(frame[:len(frame)-2], framed(r.renumbered(message))...)
+	},
+	NoStart: func(_ *RIS, _, frame []byte, _ Fault) []byte { return frame[1:] },
+	DoubleStart: func(_ *RIS, _, frame []byte, _ Fault) []byte {
+		return append(append([]byte(startBlock), frame...), endFrame...)
+	},
+	NULs: func(_ *RIS, message, _ []byte, _ Fault) []byte {
+		return []byte("\x00\x00" + startBlock + "\x00" + string(message) + endFrame + "\x00")
+	},
+	HalfMessage: func(_ *RIS, _, frame []byte, _ Fault) []byte { return frame[:len(frame)/2] },
+	LargeDocument: func(_ *RIS, message, _ []byte, f Fault) []byte {
 		size := f.Size
 		if size == 0 {
 			size = 20 << 20
@@ -77,16 +80,15 @@ func (r *RIS) spoilt(message []byte, f Fault) []byte {
 		b := append(bytes.Clone(message), "OBX|99|ED|PDF^Large||^AP^PDF^Base64^"...)
 		b = append(b, bytes.Repeat([]byte("JVBERi0x"), size/8)...)
 		return framed(append(b, "||||||F\r"...))
-	case WrongCharset:
+	},
+	WrongCharset: func(_ *RIS, message, _ []byte, _ Fault) []byte {
 		return framed(latin1(withField(message, 18, "UNICODE UTF-8")))
-	case Garbage:
+	},
+	Garbage: func(_ *RIS, _, frame []byte, _ Fault) []byte {
 		return append([]byte("GET / HTTP/1.1\r\n\r\n"), frame...)
-	case WrongVersion:
-		return framed(withField(message, 12, "9.9"))
-	case WrongType:
-		return framed(withField(message, 9, "QRY^A19"))
-	}
-	return frame
+	},
+	WrongVersion: func(_ *RIS, message, _ []byte, _ Fault) []byte { return framed(withField(message, 12, "9.9")) },
+	WrongType:    func(_ *RIS, message, _ []byte, _ Fault) []byte { return framed(withField(message, 9, "QRY^A19")) },
 }
 
 // renumbered is the message with a new MSH-10.
