@@ -69,6 +69,9 @@ func (a api) Status(ctx context.Context) (ui.Status, error) {
 			Name: d.Dest, Paused: !d.PausedAt.IsZero(), Reason: d.PauseReason, Ready: d.Ready, Leased: d.Leased, Parked: d.Parked, OldestAt: d.OldestAt,
 		})
 	}
+	if st.Tunnel, err = a.tunnel.status(ctx); err != nil {
+		return st, problem.New(problem.DBRead, problem.Args{"reason": "the inbox cannot be read"}, err)
+	}
 	pending, err := a.PendingMachines(ctx)
 	st.Pending = len(pending)
 	return st, err

@@ -66,6 +66,7 @@ type Appliance struct {
 	gate     *gate
 	queries  *queryLog
 	dicom    *dicomServer
+	tunnel   *tunnel
 	page     []net.Listener
 	server   *ui.Server
 	started  time.Time
@@ -202,13 +203,14 @@ func (a *Appliance) services() []service {
 		{"upkeep", a.upkeep},
 		{"gauges", a.gauges},
 	}
+	list = append(list, a.tunnelServices()...)
 	if a.provet != nil {
 		list = append(list,
 			service{"reconcile", a.core.reconcile},
 			service{"deliver", a.core.deliver},
 			service{"sweep", func(ctx context.Context) error { return a.core.sweep(ctx, set.SweepInterval.D()) }},
 			service{"poll", func(ctx context.Context) error {
-				return a.core.poll(ctx, set.PollInterval.D(), baselineWindow(set.Baseline), a.pollNow, nil)
+				return a.core.poll(ctx, set.PollInterval.D(), baselineWindow(set.Baseline), a.pollNow, a.tunnel.pace)
 			}},
 		)
 	}

@@ -40,6 +40,7 @@ func (a *Appliance) wire(ctx context.Context) error {
 		scope: scopeOf(f),
 	})
 	a.wireProvet()
+	a.wireTunnel()
 	a.wireDICOM(machines)
 	return a.restore(ctx)
 }

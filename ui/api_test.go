@@ -69,6 +69,9 @@ func (f *fake) SetSecret(_ context.Context, _ string, v secret.Secret) error {
 	f.value = v
 	return f.err
 }
+func (f *fake) Pair(_ context.Context, relayURL, code string) (Pairing, error) {
+	return Pairing{RelayURL: relayURL, ClinicID: code}, f.err
+}
 func (f *fake) Backups(context.Context) ([]Backup, error)    { return nil, f.err }
 func (f *fake) CreateBackup(context.Context) (Backup, error) { return Backup{}, f.err }
 func (f *fake) Doctor(context.Context) ([]Check, error)      { return nil, f.err }

@@ -17,6 +17,7 @@ type Appliance interface {
 	Outbox
 	Arrivals
 	Machines
+	Tunnels
 	Upkeep
 }
 
@@ -67,6 +68,13 @@ type Machines interface {
 	Machines(ctx context.Context) ([]Machine, error)
 	PendingMachines(ctx context.Context) ([]PendingMachine, error)
 	Queries(ctx context.Context, f QueryFilter) ([]Query, error)
+}
+
+// Tunnels joins relays.
+type Tunnels interface {
+	// Pair joins a relay with a one-time code, in the place of a former pairing. What
+	// the relay refuses is RH-118, what cannot be reached RH-119.
+	Pair(ctx context.Context, relayURL, code string) (Pairing, error)
 }
 
 // Upkeep is the rest of what an administrator does.

@@ -36,6 +36,8 @@ func (s *Server) routes() http.Handler {
 	api("GET /api/v1/machines/pending", s.pendingMachines)
 	api("GET /api/v1/queries", s.queries)
 
+	api("POST /api/v1/tunnel/pair", s.pair)
+
 	api("GET /api/v1/secrets", s.secrets)
 	api("PUT /api/v1/secrets/{name}", s.setSecret)
 	api("GET /api/v1/backups", s.backups)

@@ -26,6 +26,39 @@ type Status struct {
 	FreeDiskBytes  int64          `json:"free_disk_bytes"`
 	ClockSkew      string         `json:"clock_skew,omitempty"`
 	InstallationID string         `json:"installation_id,omitempty"`
+	Tunnel         *Tunnel        `json:"tunnel,omitempty"` // absent: no relay is set
+}
+
+// Tunnel is the connection to the relay that brings notifications.
+type Tunnel struct {
+	RelayURL       string    `json:"relay_url"`
+	Paired         bool      `json:"paired"`
+	State          string    `json:"state"`               // connected, connecting, waiting, stopped, unpaired ...
+	Text           string    `json:"text"`                // a sentence for people: relay last heard 12 s ago
+	Transport      string    `json:"transport,omitempty"` // websocket, long-poll
+	Proxy          string    `json:"proxy,omitempty"`
+	ConnectedSince time.Time `json:"connected_since,omitzero"`
+	LastHeardAt    time.Time `json:"last_heard_at,omitzero"`
+	NextTryAt      time.Time `json:"next_try_at,omitzero"`
+	LastClose      string    `json:"last_close,omitempty"`   // code and meaning
+	Cursor         int64     `json:"cursor"`                 // last event that is in our inbox
+	Head           int64     `json:"head"`                   // last event that the relay has
+	Gaps           int64     `json:"gaps"`                   // holes ever announced
+	Waiting        int       `json:"waiting"`                // events stored and not understood yet
+	Unusable       int       `json:"unusable"`               // events kept that cannot be used
+	LastOrderAt    time.Time `json:"last_order_at,omitzero"` // newest event about an order
+	Sweeping       bool      `json:"sweeping"`               // everything is looked at again after a hole
+	PollSeconds    float64   `json:"poll_seconds"`           // how often Provet Cloud is asked at present
+	ClockSkew      string    `json:"clock_skew,omitempty"`
+}
+
+// Pairing is what joining a relay gave.
+type Pairing struct {
+	RelayURL string   `json:"relay_url"`
+	ClinicID string   `json:"clinic_id"`
+	Kinds    []string `json:"kinds"`    // of the inbound URLs we were given
+	Replaced bool     `json:"replaced"` // there was a pairing before
+	Started  bool     `json:"started"`  // the tunnel runs already; false: restart the service
 }
 
 // Destination is one that we report to: provet, ris:NAME.

@@ -134,6 +134,11 @@ func (c *Client) Queries(ctx context.Context, f ui.QueryFilter) ([]ui.Query, err
 	return get[[]ui.Query](ctx, c, base+"queries", q)
 }
 
+// Pair joins a relay with a one-time code.
+func (c *Client) Pair(ctx context.Context, relayURL, code string) (ui.Pairing, error) {
+	return post[ui.Pairing](ctx, c, base+"tunnel/pair", map[string]string{"relay_url": relayURL, "code": code})
+}
+
 // Secrets lists names and ages.
 func (c *Client) Secrets(ctx context.Context) ([]secret.Info, error) {
 	return get[[]secret.Info](ctx, c, base+"secrets", nil)

@@ -31,6 +31,7 @@ type Metrics struct {
 	findTime   prometheus.Histogram
 	answers    prometheus.Counter
 	mpps       *prometheus.CounterVec
+	hl7In      *prometheus.CounterVec
 	apiCalls   *prometheus.CounterVec
 	apiTime    *prometheus.HistogramVec
 	commit     prometheus.Histogram
@@ -39,6 +40,7 @@ type Metrics struct {
 	restarts   *prometheus.CounterVec
 	unmatched  prometheus.Gauge
 	lastBackup prometheus.Gauge
+	tunnel     tunnelMetrics
 }
 
 // short are the buckets of things that take 50 µs to 5 s.
@@ -86,6 +88,7 @@ func New(version string) *Metrics {
 	m.findTime = single(histogram("dicom_find_seconds", "Time to answer a worklist query.", short))
 	m.answers = counter("dicom_find_answers_total", "Worklist items returned.").WithLabelValues()
 	m.mpps = counter("dicom_mpps_total", "MPPS messages, by operation and outcome.", "operation", "outcome")
+	m.hl7In = counter("hl7_received_total", "HL7 messages received, by outcome.", "outcome")
 	m.apiCalls = counter("provet_calls_total", "Calls of the Provet Cloud API, by resource and class of the answer.", "resource", "class")
 	m.apiTime = histogram("provet_call_seconds", "Time of a call of the Provet Cloud API.", long, "resource")
 	m.commit = single(histogram("db_commit_seconds", "Time of a committed write.", short))
@@ -94,6 +97,8 @@ func New(version string) *Metrics {
 	m.restarts = counter("component_restarts_total", "Parts of the service that were started again.", "component")
 	m.unmatched = gauge("arrivals_unmatched", "Arrivals that belong to no order yet.").WithLabelValues()
 	m.lastBackup = gauge("backup_last_timestamp_seconds", "Last good backup.").WithLabelValues()
+
+	m.tunnel = newTunnelMetrics(r)
 
 	info := gauge("build_info", "The version of this program.", "version")
 	info.WithLabelValues(version).Set(1)
@@ -214,6 +219,14 @@ func (m *Metrics) Find(outcome string, matches int, took time.Duration) {
 func (m *Metrics) MPPS(operation, outcome string) {
 	if m != nil {
 		m.mpps.WithLabelValues(word(operation), word(outcome)).Inc()
+	}
+}
+
+// HL7Received counts a message of a RIS: accepted, repeated, refused, failed; bad
+// for bytes that are no message and callers that were refused.
+func (m *Metrics) HL7Received(outcome string) {
+	if m != nil {
+		m.hl7In.WithLabelValues(word(outcome)).Inc()
 	}
 }
 
