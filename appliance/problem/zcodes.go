@@ -56,6 +56,7 @@ const (
 	RISNotTold          Code = "RH-407" // The RIS could not be told of a change
 	RISAckOverdue       Code = "RH-408" // The RIS has not said what came of a message
 	RISRemoved          Code = "RH-409" // Messages wait for a RIS that is not in the settings
+	RISPeer             Code = "RH-410" // An HL7 peer did not take a message
 	RISCancelled        Code = "RH-421" // The RIS cancelled an order
 	RISDiscontinued     Code = "RH-422" // The RIS gave an order up
 	RISChanged          Code = "RH-423" // The RIS changed an order
