@@ -69,6 +69,7 @@ type cli struct {
 	Demo        demoCmd        `cmd:"" help:"Run a whole invented clinic in one process."`
 	ConfigGroup configCmd      `cmd:"" name:"config" help:"Write, check and show the settings."`
 	Secret      secretCmd      `cmd:"" help:"Set and list secrets."`
+	Pair        pairCmd        `cmd:"" help:"Join a relay, so that changed orders arrive at once."`
 	Doctor      doctorCmd      `cmd:"" help:"Check everything and say what is wrong."`
 	Orders      ordersCmd      `cmd:"" help:"Look at orders and act on them."`
 	Arrivals    arrivalsCmd    `cmd:"" help:"Imaging that belongs to no order yet."`
