@@ -22,6 +22,7 @@ func (a api) Doctor(ctx context.Context) ([]ui.Check, error) {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	checks := a.checkProvet(ctx)
+	checks = append(checks, a.checkTunnel(ctx)...)
 	checks = append(checks, a.checkDICOM(ctx)...)
 	checks = append(checks, a.checkMachines()...)
 	checks = append(checks, a.checkComputer(ctx)...)

@@ -42,7 +42,7 @@ type tunnel struct {
 	// credentials takes Provet's automatic credential post; nil: not at all.
 	credentials func(context.Context, wire.Request) error
 	// paired hears of every pairing and of the start with one: the inbound URLs.
-	paired func([]wire.InboundURL)
+	paired func(wire.ClinicID, []wire.InboundURL)
 
 	open func(*tunnel, *pairing) (agent, error)                                     // openAgent, or a test's
 	join func(ctx context.Context, t *tunnel, relay, code string) (*pairing, error) // joinRelay, or a test's
@@ -154,7 +154,7 @@ func (t *tunnel) runWith(ctx context.Context, p *pairing) error {
 	t.agent = agent
 	t.mu.Unlock()
 	if t.paired != nil {
-		t.paired(p.URLs)
+		t.paired(p.ClinicID, p.URLs)
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -331,15 +331,4 @@ func (t *tunnel) saveToken(p *pairing) func(context.Context, string) error {
 		now.Token = token
 		return savePairing(t.secrets, now)
 	}
-}
-
-// inboundURLs are the addresses at the relay for Provet Cloud's webhooks, one for
-// each kind; none while no relay is paired. They are secret.
-func (a *Appliance) inboundURLs() []wire.InboundURL {
-	a.tunnel.mu.Lock()
-	defer a.tunnel.mu.Unlock()
-	if a.tunnel.pairing == nil {
-		return nil
-	}
-	return a.tunnel.pairing.URLs
 }

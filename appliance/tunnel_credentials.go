@@ -26,14 +26,15 @@ const oldKeyLife = 15 * 24 * time.Hour
 // pairing is what joins this computer to a relay. It lies among the sealed
 // secrets, which no backup holds: a new computer has to be paired anew.
 type pairing struct {
-	RelayURL   string                `json:"relay_url"`
-	ClinicID   wire.ClinicID         `json:"clinic_id"`
-	InstanceID wire.InstanceID       `json:"instance_id"`
-	Token      string                `json:"token"`
-	Identity   ed25519.PrivateKey    `json:"identity"`
-	Sealing    map[string]sealingKey `json:"sealing"` // by key id
-	URLs       []wire.InboundURL     `json:"urls"`
-	PairedAt   time.Time             `json:"paired_at"`
+	RelayURL     string                `json:"relay_url"`
+	ClinicID     wire.ClinicID         `json:"clinic_id"`
+	InstanceID   wire.InstanceID       `json:"instance_id"`
+	Token        string                `json:"token"`
+	Identity     ed25519.PrivateKey    `json:"identity"`
+	Sealing      map[string]sealingKey `json:"sealing"`        // by key id
+	SealingKeyID string                `json:"sealing_key_id"` // the newest, which the relay is to seal to
+	URLs         []wire.InboundURL     `json:"urls"`
+	PairedAt     time.Time             `json:"paired_at"`
 }
 
 // sealingKey is the private half of a key that the relay seals to.

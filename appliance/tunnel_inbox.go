@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rayhound/rayhound/localdb"
+	"github.com/rayhound/rayhound/tunnel/client"
 	"github.com/rayhound/rayhound/tunnel/wire"
 )
 
@@ -25,20 +26,23 @@ const (
 // mean and the cursor in one transaction (client.Inbox).
 type inbox struct {
 	c      *core
-	read   func() *reader          // the keys may change while it runs
-	took   func(v []verdict)       // after a commit
-	wake   chan struct{}           // size 1: something is new
-	sweep  chan struct{}           // size 1: keySweep was set
-	gapped func(localdb.TunnelGap) // after the commit
+	read   func() *reader    // the keys may change while it runs
+	took   func(v []verdict) // after a commit
+	wake   chan struct{}     // size 1: something is new
+	sweep  chan struct{}     // size 1: keySweep was set
+	gapped func()            // after a hole was committed
 }
 
-// cursor returns how far the tunnel has come in the mailbox it is bound to.
-func (in *inbox) cursor(ctx context.Context) (cur localdb.TunnelCursor, err error) {
-	err = in.c.db.Read(ctx, func(s *localdb.Snapshot) error {
+var _ client.Inbox = (*inbox)(nil)
+
+// Cursor returns how far the tunnel has come in the mailbox it is bound to.
+func (in *inbox) Cursor(ctx context.Context) (client.Cursor, error) {
+	var cur localdb.TunnelCursor
+	err := in.c.db.Read(ctx, func(s *localdb.Snapshot) (err error) {
 		cur, err = s.TunnelCursor(ctx)
 		return err
 	})
-	return cur, err
+	return client.Cursor{Epoch: wire.StoreEpoch(cur.Epoch), Seq: wire.Seq(cur.Seq), ReceivedAt: cur.ReceivedAt, Window: cur.Window}, err
 }
 
 // KeepWindow keeps the relay's reconnect window with the cursor.
@@ -167,7 +171,7 @@ func (in *inbox) hole(b *batch, g localdb.TunnelGap) error {
 	}
 	b.after = append(b.after, func() {
 		signal(in.sweep)
-		in.gapped(g)
+		in.gapped()
 	})
 	return nil
 }
