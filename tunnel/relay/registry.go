@@ -46,8 +46,8 @@ type Registry interface {
 	Clinic(ctx context.Context, id wire.ClinicID) (Clinic, error)
 	// ClinicByName finds one that is not revoked, without regard to case; else the last revoked one of that name. ErrUnknownClinic.
 	ClinicByName(ctx context.Context, name string) (Clinic, error)
-	// Revoke ends a clinic: its tokens die, its URLs and open pairings end, its mailbox is left to Expire. Doing it twice is no
-	// error. ErrUnknownClinic. Counted.
+	// Revoke ends a clinic: its URLs and open pairings end, its mailbox is left to Expire. Its tokens stay known, so that they are
+	// refused as revoked (Token.Revoked). Doing it twice is no error. ErrUnknownClinic. Counted.
 	Revoke(ctx context.Context, id wire.ClinicID, at time.Time) error
 	// Status lists all clinics with what is known about them, by name; revoked ones too. Backlogs are as of now.
 	Status(ctx context.Context) ([]Status, error)
