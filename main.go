@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -36,14 +37,18 @@ func run(ctx context.Context, o command.RunOptions) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // nothing is left to tell it to
-	a, err := appliance.New(ctx, appliance.Config{
-		Settings: o.Config, SettingsPath: o.ConfigPath, DataDir: o.DataDir, Version: o.Version,
-		ClientSecret: o.ClientSecret, CredentialsDir: o.CredentialsDir, Log: log.Logger, LogFile: log.Path(), SpareMemory: true,
-	})
-	if err != nil {
-		return err
+	for {
+		a, err := appliance.New(ctx, appliance.Config{
+			Settings: o.Config, SettingsPath: o.ConfigPath, DataDir: o.DataDir, Version: o.Version,
+			ClientSecret: o.ClientSecret, CredentialsDir: o.CredentialsDir, Log: log.Logger, LogFile: log.Path(), SpareMemory: true,
+		})
+		if err != nil {
+			return err
+		}
+		if err := a.Run(ctx); !errors.Is(err, appliance.ErrAgain) || ctx.Err() != nil {
+			return err
+		}
 	}
-	return a.Run(ctx)
 }
 
 // runDemo is a whole clinic in one process.

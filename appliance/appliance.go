@@ -67,6 +67,8 @@ type Appliance struct {
 	queries  *queryLog
 	dicom    *dicomServer
 	tunnel   *tunnel
+	webhooks webhooks
+	hookup   hookup
 	page     []net.Listener
 	server   *ui.Server
 	started  time.Time
@@ -115,9 +117,13 @@ func New(ctx context.Context, cfg Config) (_ *Appliance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.wireConnection(); err != nil {
+		return nil, err
+	}
 	if err := a.wire(ctx); err != nil {
 		return nil, err
 	}
+	a.wireWebhooks()
 	if cfg.SpareMemory {
 		boundGarbage()
 	}
@@ -152,7 +158,12 @@ func (a *Appliance) Close() error {
 // Run works until ctx ends, then stops every part and closes the database. A
 // part that fails is started again with growing pauses, without stopping the
 // others; only a broken supervisor ends Run early.
+//
+// ErrAgain says that new credentials of Provet Cloud were taken and that New has
+// to be called again.
 func (a *Appliance) Run(ctx context.Context) error {
+	ctx, stop := a.renewable(ctx)
+	defer stop()
 	root := suture.New("rayhound", suture.Spec{
 		EventHook:        a.supervised,
 		FailureThreshold: 5, FailureDecay: 30, FailureBackoff: 5 * time.Second, Timeout: 15 * time.Second,
@@ -166,6 +177,9 @@ func (a *Appliance) Run(ctx context.Context) error {
 	a.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	if ctx.Err() != nil {
 		err = nil
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, ErrAgain) {
+		err = cause
 	}
 	return errors.Join(err, a.Close())
 }
@@ -204,6 +218,7 @@ func (a *Appliance) services() []service {
 		{"gauges", a.gauges},
 	}
 	list = append(list, a.tunnelServices()...)
+	list = append(list, service{"webhooks", a.watchWebhooks})
 	if a.provet != nil {
 		list = append(list,
 			service{"reconcile", a.core.reconcile},

@@ -18,6 +18,7 @@ type Appliance interface {
 	Arrivals
 	Machines
 	Tunnels
+	Connections
 	Upkeep
 }
 

@@ -44,6 +44,10 @@ func (s *Server) routes() http.Handler {
 	api("POST /api/v1/backup", s.createBackup)
 	api("POST /api/v1/doctor", s.doctor)
 	api("POST /api/v1/provet/probe", s.probe)
+	api("GET /api/v1/provet/webhooks", s.webhooks)
+	api("POST /api/v1/provet/webhooks", s.registerWebhooks)
+	api("GET /api/v1/provet/credentials", s.offeredCredentials)
+	api("POST /api/v1/provet/credentials/{id}/{action}", s.decideCredentials)
 	api("POST /api/v1/support-file", s.supportFile)
 	return mux
 }

@@ -14,6 +14,9 @@ import (
 type provetCmd struct {
 	Probe        provetProbeCmd        `cmd:"" help:"Ask Provet Cloud for its field names and choices."`
 	ImportSchema provetImportSchemaCmd `cmd:"" help:"Learn them from Provet Cloud's OpenAPI file."`
+
+	Webhooks provetWebhooksCmd `cmd:"" help:"Look at our webhooks in Provet Cloud, or set them up."`
+	Accept   provetAcceptCmd   `cmd:"" name:"accept-credentials" help:"Decide on credentials that came in by themselves."`
 }
 
 type provetProbeCmd struct {

@@ -179,3 +179,9 @@ func (c *Client) Login(ctx context.Context) error {
 	}
 	return err
 }
+
+// NamesTenant reports whether a base URL is that of an organisation.
+func NamesTenant(baseURL, provetID string) bool {
+	u, err := parseBase(baseURL)
+	return err == nil && provetID != "" && path.Base(u.Path) == provetID
+}
