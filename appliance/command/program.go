@@ -76,6 +76,7 @@ type cli struct {
 	Outbox      outboxCmd      `cmd:"" help:"What we still owe others."`
 	Machines    machinesCmd    `cmd:"" help:"Imaging machines, known and unknown."`
 	DICOM       dicomCmd       `cmd:"" name:"dicom" help:"Ask another DICOM application."`
+	HL7         hl7Cmd         `cmd:"" name:"hl7" help:"Send HL7 messages."`
 	Provet      provetCmd      `cmd:"" help:"Find out what Provet Cloud offers."`
 	Sim         simCmd         `cmd:"" help:"One simulator alone, for certification and training."`
 	Backup      backupCmd      `cmd:"" help:"Copies of the database."`

@@ -9,6 +9,7 @@ import (
 type simCmd struct {
 	Provet   simProvetCmd   `cmd:"" help:"A simulated Provet Cloud."`
 	Modality simModalityCmd `cmd:"" help:"A simulated imaging machine."`
+	RIS      simRISCmd      `cmd:"" name:"ris" help:"A simulated radiology information system."`
 }
 
 type simProvetCmd struct {
