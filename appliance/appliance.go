@@ -219,6 +219,9 @@ func (a *Appliance) services() []service {
 	}
 	list = append(list, a.tunnelServices()...)
 	list = append(list, service{"webhooks", a.watchWebhooks})
+	for _, p := range a.core.routes.ris {
+		list = append(list, service{p.dest(), func(ctx context.Context) error { return a.core.deliverToRIS(ctx, p) }})
+	}
 	if a.provet != nil {
 		list = append(list,
 			service{"reconcile", a.core.reconcile},

@@ -116,9 +116,12 @@ type batch struct {
 	now time.Time
 
 	touched map[int64]*order.Order
-	hints   bool
-	outbox  bool
-	after   []func() // run after the commit, in order
+	// heardFrom is the RIS whose message is being applied: what it says itself it
+	// is not told back.
+	heardFrom string
+	hints     bool
+	outbox    bool
+	after     []func() // run after the commit, in order
 }
 
 // commit runs fn in one write transaction, and after the commit publishes what
@@ -131,7 +134,10 @@ func (c *core) commit(ctx context.Context, fn func(*batch) error) error {
 	start := time.Now()
 	err := c.db.Write(ctx, func(tx *localdb.Tx) error {
 		b = &batch{c: c, tx: tx, ctx: ctx, now: c.now(), touched: map[int64]*order.Order{}}
-		return fn(b)
+		if err := fn(b); err != nil {
+			return err
+		}
+		return b.tellPeers()
 	})
 	if err != nil {
 		return err
@@ -145,6 +151,9 @@ func (c *core) commit(ctx context.Context, fn func(*batch) error) error {
 	}
 	if b.outbox {
 		signal(c.wakeProvet)
+		for _, p := range c.routes.ris {
+			signal(p.wake)
+		}
 	}
 	for _, f := range b.after {
 		f()
@@ -169,6 +178,7 @@ func (c *core) publish(o *order.Order) {
 var orderProblems = []problem.Code{
 	problem.OrderUnmapped, problem.OrderInvalid, problem.OrderCancelledLate, problem.OrderPatientDiffers,
 	problem.OrderIdle, problem.OrderPatientMerged, problem.OrderIncomplete,
+	problem.RISRefused, problem.RISUnsure, problem.RISNotTold, problem.RISAckOverdue,
 }
 
 // publishProblems makes the board say what the order's holds and notices say.

@@ -68,14 +68,14 @@ func (b *batch) entered(o *order.Order, source order.Source, text string) error 
 	if err := b.save(o); err != nil {
 		return err
 	}
-	if err := b.say(o, string(o.State), source, "", stateLine(o, text)); err != nil {
+	if err := b.say(o, string(o.State), source, "", b.c.routes.stateLine(o, text)); err != nil {
 		return err
 	}
 	return b.report(o, source)
 }
 
 // stateLine is the sentence of the timeline for a state that was entered.
-func stateLine(o *order.Order, text string) string {
+func (r *routes) stateLine(o *order.Order, text string) string {
 	line := ""
 	switch o.State {
 	case order.Received:
@@ -83,7 +83,7 @@ func stateLine(o *order.Order, text string) string {
 	case order.Held:
 		line = "Held: " + holdText(o.Holds)
 	case order.Scheduled:
-		line = "On the list of " + joinNames(o.Stations())
+		line = r.place(o)
 	case order.InProgress:
 		line = "Imaging started"
 	case order.Completed:
@@ -124,6 +124,9 @@ type statusReport struct {
 // the clinic writes no value for. Earlier reports that were not sent yet have
 // become pointless and are dropped.
 func (b *batch) report(o *order.Order, source order.Source) error {
+	if source == order.HL7 && (o.State == order.Cancelled || o.State == order.Discontinued) {
+		return nil // the word of a RIS closes an order here, and is not told upstream
+	}
 	if err := b.dropReports(o, "overtaken by "+string(o.State)); err != nil {
 		return err
 	}

@@ -346,7 +346,7 @@ func (b *batch) schedule(before, o *order.Order, changed bool) (outcome string, 
 	}
 	rerouted := before != nil && !slices.Equal(before.Stations(), o.Stations())
 	if rerouted {
-		if err := b.say(o, "rerouted", "", "", "Now on the list of "+joinNames(o.Stations())); err != nil {
+		if err := b.say(o, "rerouted", "", "", "Now "+lowerFirst(b.c.routes.place(o))); err != nil {
 			return "", err
 		}
 	}

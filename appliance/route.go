@@ -33,9 +33,10 @@ const (
 	idleDiscontinue idleAction = "discontinue"
 )
 
-// routes holds the machines of the clinic.
+// routes holds the machines of the clinic, and the RIS that get its orders.
 type routes struct {
 	stations []station
+	ris      []*risPeer
 	prefix   string // of accession numbers
 }
 
@@ -49,8 +50,12 @@ func (r *routes) byName(name string) *station {
 	return nil
 }
 
-// serving returns the names of the stations that do m for department.
+// serving returns the names of the stations that do m for department. What a RIS
+// with a worklist of its own serves is on none of ours.
 func (r *routes) serving(m, department order.Ref) []string {
+	if r.owner(m) != nil {
+		return nil
+	}
 	var names []string
 	for _, s := range r.stations {
 		if matches(s.Serves, m) && (len(s.Departments) == 0 || matches(s.Departments, department)) {
@@ -154,7 +159,7 @@ func (r *routes) holds(o *order.Order) []order.Hold {
 	}
 	served := false
 	for _, s := range o.Steps {
-		served = served || len(s.Stations) > 0
+		served = served || len(s.Stations) > 0 || r.owner(s.Modality) != nil
 	}
 	if !served {
 		for _, s := range o.Steps {

@@ -34,9 +34,13 @@ func (a *Appliance) wire(ctx context.Context) error {
 	a.list = mwl.NewList(mwl.Config{
 		Clinic: f.Clinic.Name, Zone: f.Clinic.Location(), Tables: tablesOf(f), Machines: machines, Now: a.cfg.Now,
 	})
+	peers, err := risOf(f)
+	if err != nil {
+		return err
+	}
 	a.core = newCore(&core{
 		db: a.db, list: a.list, board: a.board, zone: f.Clinic.Location(), log: a.log, now: a.cfg.Now, metrics: a.metrics,
-		routes: &routes{stations: stationsOf(f, machines), prefix: f.Clinic.AccessionPrefix}, statuses: statusesOf(f), watch: a.cfg.Watch,
+		routes: &routes{stations: stationsOf(f, machines), ris: peers, prefix: f.Clinic.AccessionPrefix}, statuses: statusesOf(f), watch: a.cfg.Watch,
 		scope: scopeOf(f),
 	})
 	a.wireProvet()
@@ -161,6 +165,9 @@ func (a *Appliance) restore(ctx context.Context) error {
 		a.core.publishProblems(o)
 	}
 	if err := a.core.reroute(ctx, open); err != nil {
+		return err
+	}
+	if err := a.core.tellOpenOrders(ctx, open); err != nil {
 		return err
 	}
 	if err := a.afterRestore(ctx); err != nil {

@@ -1,0 +1,606 @@
+package appliance
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rayhound/rayhound/appliance/order"
+	"github.com/rayhound/rayhound/appliance/problem"
+	"github.com/rayhound/rayhound/drivers/hl7"
+	"github.com/rayhound/rayhound/drivers/hl7/orders"
+	"github.com/rayhound/rayhound/localdb"
+)
+
+// What a RIS must hear is not decided where an order changes. At the end of every
+// commit each order that was stored is compared with what each RIS was told of
+// it, and the difference goes into the outbox in the same transaction. An entry
+// keeps what was told before it: as long as it cannot have left, a later change
+// takes it back and compares anew, so that the RIS hears one message, or none.
+
+// wish is what a RIS should know of a unit.
+type wish int
+
+const (
+	wishKeep wish = iota // leave it as it is
+	wishHave             // the RIS has it, as the order is now
+	wishGone             // the RIS has it no more
+)
+
+// unit is what one message is about: a step, or all steps of an order.
+type unit struct {
+	stepID string       // of told; "" for the whole order
+	order  *order.Order // with the steps to write
+	step   *order.Step  // nil: all steps
+	want   wish
+}
+
+// tellPeers brings what the RIS know up to date with every order that was
+// stored in this transaction.
+func (b *batch) tellPeers() error {
+	if len(b.c.routes.ris) == 0 {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.touched)) {
+		if err := b.tellAbout(b.touched[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellAbout compares one order with what every RIS was told.
+func (b *batch) tellAbout(o *order.Order) error {
+	told, err := b.tx.ToldOf(b.ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	for _, p := range b.c.routes.ris {
+		known := map[string]localdb.Told{}
+		for _, t := range told {
+			if t.RIS == p.Name {
+				known[t.StepID] = t
+			}
+		}
+		if err := b.tellPatient(p, o, known); err != nil {
+			return err
+		}
+		for _, u := range p.units(o, known) {
+			if err := b.tell(p, o, u, known[u.stepID]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wishOf says what a RIS should know of a step that it serves.
+func wishOf(o *order.Order, s *order.Step) wish {
+	switch o.State {
+	case order.Received, order.Held:
+		return wishKeep
+	case order.Scheduled, order.InProgress, order.Completed, order.Discontinued, order.Cancelled:
+	}
+	switch s.State {
+	case order.Scheduled, order.InProgress:
+		if o.State.Open() {
+			return wishHave
+		}
+	case order.Discontinued, order.Cancelled:
+		return wishGone
+	case order.Completed, order.Received, order.Held: // what was performed is not told: the RIS hears it from the archive
+	}
+	return wishKeep
+}
+
+// units splits an order into what messages to a RIS are about; what is to go
+// comes first.
+func (p *risPeer) units(o *order.Order, known map[string]localdb.Told) []unit {
+	if p.wholeOrder() {
+		return p.wholeUnit(o, known)
+	}
+	var gone, have []unit
+	seen := map[string]bool{}
+	for i := range o.Steps {
+		s := o.Steps[i]
+		u := unit{stepID: s.ScheduledProcedureStepID, order: o, step: &s, want: wishOf(o, &s)}
+		seen[u.stepID] = true
+		if !p.serves(s.Modality) {
+			if u.want = wishGone; o.State == order.Held || o.State == order.Received {
+				u.want = wishKeep
+			}
+		}
+		if t := known[u.stepID]; u.want == wishGone {
+			if t.Modality != (order.Ref{}) {
+				s.Modality = t.Modality // as the RIS knows it
+			}
+			s.State = beforeEnd(s)
+			gone = append(gone, u)
+		} else {
+			have = append(have, u)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(known)) {
+		if seen[id] || o.State == order.Held || o.State == order.Received {
+			continue
+		}
+		s := order.Step{ScheduledProcedureStepID: id, Modality: known[id].Modality, State: order.Scheduled}
+		gone = append(gone, unit{stepID: id, order: o, step: &s, want: wishGone})
+	}
+	return append(gone, have...)
+}
+
+// wholeUnit is the one unit of a RIS that gets all steps in one message: an image
+// manager deletes the steps that a message of a known study leaves out.
+func (p *risPeer) wholeUnit(o *order.Order, known map[string]localdb.Told) []unit {
+	u := unit{order: o.Clone(), want: wishGone}
+	var live, ended []order.Step
+	keep := o.State == order.Received || o.State == order.Held
+	for _, s := range u.order.Steps {
+		if !p.serves(s.Modality) {
+			continue
+		}
+		switch wishOf(o, &s) {
+		case wishHave:
+			u.want = wishHave
+			live = append(live, s)
+		case wishKeep:
+			keep = true
+			live = append(live, s)
+		case wishGone:
+			s.State = beforeEnd(s)
+			ended = append(ended, s)
+		}
+	}
+	if u.order.Steps = live; u.want != wishHave {
+		u.order.Steps = ended
+		if keep {
+			u.want = wishKeep
+		}
+	}
+	if len(u.order.Steps) == 0 { // none is left: the message needs one all the same
+		t := known[""]
+		u.order.Steps = []order.Step{{ScheduledProcedureStepID: o.AccessionNumber, Modality: t.Modality, State: order.Scheduled}}
+	}
+	return []unit{u}
+}
+
+// beforeEnd is the state of a step before it was given up: it decides whether
+// the RIS hears of a cancel or of a discontinuation.
+func beforeEnd(s order.Step) order.State {
+	if s.StartedAt.IsZero() {
+		return order.Scheduled
+	}
+	return order.InProgress
+}
+
+// content identifies what of an order a message is made of. As long as it is the
+// same nothing is built, and a change of the settings alone tells nobody anything.
+func (p *risPeer) content(u unit) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n", u.order.ContentHash, u.order.AccessionNumber)
+	steps := u.order.Steps
+	if u.step != nil {
+		steps = []order.Step{*u.step}
+	}
+	for _, s := range steps {
+		fmt.Fprintf(h, "%s\n%q\n", s.ScheduledProcedureStepID, s.Modality)
+		if p.profile.StationInOrder {
+			fmt.Fprintf(h, "%q\n", s.Stations)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// image identifies what the RIS can see of a unit: the message of a new order
+// without what differs from message to message.
+func (p *risPeer) image(u unit) (string, error) {
+	prof := p.profileFor(u.order.Steps)
+	prof.RegisterFirst = false
+	out, err := orders.Build(&prof, orders.New, u.order, u.step, orders.Meta{ControlID: "0", Clinic: p.clinic})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(out[0].Bytes)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// tell brings what a RIS knows of a unit up to date.
+func (b *batch) tell(p *risPeer, o *order.Order, u unit, t localdb.Told) error {
+	open := t.State == localdb.ToldOpen
+	content := ""
+	switch {
+	case u.want == wishKeep, u.want == wishGone && !open:
+		return nil
+	case u.want == wishHave:
+		if content = p.content(u); open && t.Content == content {
+			return nil
+		}
+	case b.heardFrom == p.Name: // it said so itself
+		t.State = localdb.ToldClosed
+		return b.tx.SetTold(b.ctx, t)
+	}
+	seen, err := t.Seen, error(nil)
+	if u.want == wishHave {
+		if seen, err = p.image(u); err != nil {
+			return b.notTold(p, o, err)
+		}
+		if open && seen == t.Seen { // the RIS does not see what changed
+			t.Content = content
+			return b.tx.SetTold(b.ctx, t)
+		}
+	}
+	t.OrderID, t.RIS, t.StepID = o.ID, p.Name, u.stepID
+	taken, err := b.takeBack(p, o, &t)
+	if err != nil {
+		return err
+	}
+	open = t.State == localdb.ToldOpen
+	next := t
+	switch {
+	case u.want == wishGone:
+		next.State = localdb.ToldClosed
+		if open {
+			err = b.enqueueFor(p, o, u, orders.Cancel, t, &next)
+		} else {
+			next = t
+		}
+	case open && seen == t.Seen:
+		next.Content = content
+	default:
+		next.State, next.Seen, next.Content, next.PatientID = localdb.ToldOpen, seen, content, o.Content.Patient.ID
+		next.Modality = u.order.Steps[0].Modality
+		if u.step != nil {
+			next.Modality = u.step.Modality
+		}
+		trigger := orders.New
+		if open {
+			trigger = orders.Change
+		}
+		err = b.enqueueFor(p, o, u, trigger, t, &next)
+	}
+	if err != nil {
+		return err
+	}
+	if taken > 0 {
+		if err := b.say(o, "told", "", "", fmt.Sprintf("%s for %s was taken back before it left", count(taken, "message", "messages"), p.Name)); err != nil {
+			return err
+		}
+	}
+	return b.tx.SetTold(b.ctx, next)
+}
+
+// takeBack drops the newest messages about a unit that cannot have left, and
+// makes t what was told before them.
+func (b *batch) takeBack(p *risPeer, o *order.Order, t *localdb.Told) (n int, err error) {
+	unsent, err := b.tx.Outbox(b.ctx, localdb.OutboxFilter{Dest: p.dest(), OrderID: o.ID})
+	if err != nil {
+		return 0, err
+	}
+	parked := false
+	for _, e := range slices.Backward(unsent) {
+		if e.Unit != t.StepID || isADT(e.Kind) {
+			continue
+		}
+		if e.State == localdb.Leased || e.Unsure {
+			break
+		}
+		if _, err := b.tx.Drop(b.ctx, e.ID, "overtaken by a later change", b.now); err != nil {
+			return n, err
+		}
+		parked = parked || e.State == localdb.Parked
+		before := localdb.Told{}
+		if e.Before != "" {
+			if err := json.Unmarshal([]byte(e.Before), &before); err != nil {
+				return n, fmt.Errorf("appliance: what was told before entry %d: %w", e.ID, err)
+			}
+		}
+		before.OrderID, before.RIS, before.StepID = t.OrderID, t.RIS, t.StepID
+		*t = before
+		n++
+	}
+	if parked {
+		return n, b.forget(o, problem.RISRefused)
+	}
+	return n, nil
+}
+
+// unitPatient is the unit of messages about the animal.
+const unitPatient = "patient"
+
+// isADT reports whether a kind of message speaks of the animal only and belongs
+// to no unit.
+func isADT(kind string) bool { return kind == string(orders.A08) || kind == string(orders.A40) }
+
+// enqueueFor builds the messages of a trigger and owes them to the RIS. before is
+// what was told until now; next what is told with them.
+func (b *batch) enqueueFor(p *risPeer, o *order.Order, u unit, trigger orders.Trigger, before localdb.Told, next *localdb.Told) error {
+	if next.StudyUID == "" {
+		next.StudyUID = o.StudyInstanceUID
+	}
+	meta := orders.Meta{At: b.now, Clinic: p.clinic, StudyInstanceUID: next.StudyUID}
+	if p.profile.NewUIDOnReplace && trigger == orders.Change {
+		meta.NewStudyInstanceUID = newStudyUID()
+	}
+	var err error
+	if meta.FillerOrderNumber, err = b.tx.FillerOf(b.ctx, o.ID, u.stepID, p.Name); err != nil {
+		return err
+	}
+	out, err := b.build(p, u.order, u.step, trigger, meta)
+	if err != nil {
+		*next = before
+		if errors.Is(err, orders.ErrStarted) || errors.Is(err, orders.ErrPerformed) {
+			next.Content = p.content(u) // said once
+		}
+		return b.notTold(p, o, err)
+	}
+	if meta.NewStudyInstanceUID != "" && len(out) > 0 && out[0].Kind != orders.XO {
+		next.StudyUID = meta.NewStudyInstanceUID
+	}
+	for _, m := range out {
+		if err := b.enqueueMessage(p, o, u.stepID, m, before); err != nil {
+			return err
+		}
+		if m.Kind == orders.CA { // the next one finds it cancelled
+			before.State = localdb.ToldClosed
+		}
+	}
+	if noticed(o, problem.RISNotTold) {
+		return b.forget(o, problem.RISNotTold)
+	}
+	return nil
+}
+
+// build makes messages with control ids of their own.
+func (b *batch) build(p *risPeer, o *order.Order, step *order.Step, trigger orders.Trigger, meta orders.Meta) ([]orders.Outgoing, error) {
+	prof := p.profileFor(o.Steps)
+	if step != nil {
+		prof = p.profileFor([]order.Step{*step})
+	}
+	kinds, err := orders.Plan(&prof, trigger, o, step)
+	if err != nil {
+		return nil, err
+	}
+	for i := range kinds {
+		id, err := b.controlID()
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			meta.ControlID = id
+		} else {
+			meta.More = append(meta.More, id)
+		}
+	}
+	return orders.Build(&prof, trigger, o, step, meta)
+}
+
+// enqueueMessage puts one message into the outbox, with a line about letters
+// that the RIS cannot read.
+func (b *batch) enqueueMessage(p *risPeer, o *order.Order, unit string, m orders.Outgoing, before localdb.Told) error {
+	was := ""
+	if before.State != "" {
+		text, err := json.Marshal(before)
+		if err != nil {
+			return err
+		}
+		was = string(text)
+	}
+	_, err := b.tx.Enqueue(b.ctx, localdb.OutboxEntry{
+		OrderID: o.ID, Dest: p.dest(), Kind: string(m.Kind), Payload: m.Bytes, IdemKey: messageKey(p.Name, m.ControlID),
+		NextAt: b.now, GiveUpAt: b.now.Add(giveUpAfter), CreatedAt: b.now, Unit: unit, Before: was,
+	})
+	if err != nil {
+		return err
+	}
+	b.outbox = true
+	if len(m.Notes) == 0 {
+		return nil
+	}
+	return b.say(o, "told", "", "", "For "+p.Name+" "+lettersLine(m.Notes))
+}
+
+// messageKey is the key of an outbox entry: control ids are unique.
+func messageKey(ris, controlID string) string { return risPrefix + ris + "/" + controlID }
+
+// lettersLine says which letters were written otherwise: "ß is written as ss
+// (PID-5.1)".
+func lettersLine(notes []hl7.Note) string {
+	var parts []string
+	for _, n := range notes {
+		part := fmt.Sprintf("%c is written as %s (%s)", n.Lost, n.With, n.Where)
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) > 5 {
+		parts = append(parts[:5], fmt.Sprintf("and %d more", len(parts)-5))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// controlID returns the next MSH-10: an R, six letters of chance that belong to
+// this database, and a number that is never handed out twice.
+func (b *batch) controlID() (string, error) {
+	head, ok, err := b.tx.State(b.ctx, localdb.NumbersState)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		var r [5]byte
+		rand.Read(r[:]) // never fails (crypto/rand)
+		head = base32.StdEncoding.EncodeToString(r[:])[:6]
+		if err := b.tx.SetState(b.ctx, localdb.NumbersState, head); err != nil {
+			return "", err
+		}
+	}
+	n, err := b.tx.NextNumber(b.ctx, "hl7")
+	return fmt.Sprintf("R%s%010d", head, n), err
+}
+
+// notTold asks a person to tell the RIS, once for the same reason.
+func (b *batch) notTold(p *risPeer, o *order.Order, err error) error {
+	reason := "the message cannot be made"
+	switch {
+	case errors.Is(err, orders.ErrStarted):
+		reason = "imaging has begun, and it takes no change of an order"
+	case errors.Is(err, orders.ErrPerformed):
+		reason = "imaging is done"
+	case errors.Is(err, orders.ErrNoPatient):
+		reason = "the order names no patient"
+	}
+	args := problem.Args{"ris": p.Name, "accession": o.AccessionNumber, "reason": reason}
+	if slices.ContainsFunc(o.Notices, func(n order.Notice) bool {
+		return n.Code == string(problem.RISNotTold) && maps.Equal(n.Args, args) && !errors.Is(err, orders.ErrStarted)
+	}) {
+		return nil
+	}
+	b.notice(o, problem.RISNotTold, args)
+	if err := b.keep(o); err != nil {
+		return err
+	}
+	return b.say(o, "told", "", problem.RISNotTold, p.Name+" was not told of it: "+reason)
+}
+
+// learnFiller remembers the number that a RIS has for an order.
+func (b *batch) learnFiller(o *order.Order, stepID, ris, number string) error {
+	if number == "" {
+		return nil
+	}
+	changed, err := b.tx.LearnFiller(b.ctx, localdb.Filler{OrderID: o.ID, SPSID: stepID, RIS: ris, FillerOrderNumber: number, At: b.now})
+	if err != nil || !changed {
+		return err
+	}
+	return b.say(o, "told", order.HL7, "", ris+" has it as number "+printable(number))
+}
+
+// tellPatient tells a RIS that wants it of a changed animal, and of two that
+// became one.
+func (b *batch) tellPatient(p *risPeer, o *order.Order, known map[string]localdb.Told) error {
+	if !p.profile.SendADT || o.Content.Patient.ID == "" {
+		return nil
+	}
+	var was localdb.Told // what it knows of the order
+	for _, t := range known {
+		if t.State == localdb.ToldOpen {
+			was = t
+		}
+	}
+	patient := o.Content.Patient
+	hash, err := hashOf(struct {
+		order.Patient
+		order.Owner
+	}{patient, o.Content.Owner})
+	if err != nil {
+		return err
+	}
+	had, err := b.tx.ToldPatient(b.ctx, p.Name, patient.ID)
+	if err != nil {
+		return err
+	}
+	into := o.Content.UpstreamPatient
+	switch {
+	case into != "" && into != patient.ID && was.State != "" && had != "merged:"+into: // Provet merged it
+		hash = "merged:" + into
+		merged := o.Clone()
+		merged.Content.Patient.ID = into
+		err = b.enqueueADT(p, o, merged, orders.Merge, patient.ID)
+	case strings.HasPrefix(had, "merged:"):
+		return nil
+	case was.State != "" && was.PatientID == o.AccessionNumber && patient.ID != o.AccessionNumber && had == "":
+		// Entered by hand as its own patient, and found in Provet.
+		err = b.enqueueADT(p, o, o, orders.Merge, was.PatientID)
+	case had == hash:
+		return nil
+	case had != "" && was.State != "":
+		err = b.enqueueADT(p, o, o, orders.PatientUpdate, "")
+	case was.State == "" && o.State != order.Scheduled && o.State != order.InProgress:
+		return nil // it is not told of the order either
+	}
+	if err != nil {
+		return err
+	}
+	return b.tx.SetToldPatient(b.ctx, p.Name, patient.ID, hash, b.now)
+}
+
+func (b *batch) enqueueADT(p *risPeer, o, as *order.Order, trigger orders.Trigger, previous string) error {
+	if _, err := b.tx.DropUnsent(b.ctx, o.ID, p.dest(), "overtaken by a later change", b.now, string(orders.A08)); err != nil {
+		return err
+	}
+	out, err := b.build(p, as, nil, trigger, orders.Meta{At: b.now, Clinic: p.clinic, PreviousPatientID: previous})
+	if err != nil {
+		return b.notTold(p, o, err)
+	}
+	for _, m := range out {
+		if err := b.enqueueMessage(p, o, unitPatient, m, localdb.Told{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hashOf(v any) (string, error) {
+	text, err := json.Marshal(v)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), err
+}
+
+// tellOpenOrders tells the RIS of orders that are open at the start and that they
+// were not told of: a RIS that is new in the settings, or serves more than before.
+func (c *core) tellOpenOrders(ctx context.Context, open []*order.Order) error {
+	if len(c.routes.ris) == 0 {
+		return nil
+	}
+	for part := range slices.Chunk(open, hintsPerCommit) {
+		err := c.commit(ctx, func(b *batch) error {
+			for _, o := range part {
+				o, err := b.tx.OrderByID(b.ctx, o.ID)
+				if err != nil {
+					return err
+				}
+				if err := b.tellAbout(o); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep stores o without a new time of change: nothing happened to the order
+// itself.
+func (b *batch) keep(o *order.Order) error {
+	if err := b.tx.UpdateOrder(b.ctx, o); err != nil {
+		return err
+	}
+	b.touched[o.ID] = o
+	return nil
+}
+
+// forget takes a notice off an order, if it is there.
+func (b *batch) forget(o *order.Order, codes ...problem.Code) error {
+	n := len(o.Notices)
+	if unnotice(o, codes...); len(o.Notices) == n {
+		return nil
+	}
+	return b.keep(o)
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
