@@ -94,6 +94,12 @@ func (a api) Order(ctx context.Context, accession string) (ui.OrderDetail, error
 		if d.Messages, err = messagesOf(ctx, s, localdb.OutboxFilter{OrderID: o.ID, States: allOutbox}, true); err != nil {
 			return err
 		}
+		if d.Documents, err = documentsOf(ctx, s, o.ID); err != nil {
+			return err
+		}
+		if d.Numbers, err = numbersOf(ctx, s, o.ID); err != nil {
+			return err
+		}
 		if d.Queries, err = queriesOf(ctx, s, o); err != nil {
 			return err
 		}

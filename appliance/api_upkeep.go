@@ -20,6 +20,9 @@ func (a api) Ready(ctx context.Context) []problem.Code {
 	if !a.dicom.healthy() {
 		codes = append(codes, problem.DICOMPort)
 	}
+	if a.hl7 != nil && !a.hl7.healthy() {
+		codes = append(codes, problem.RISPort)
+	}
 	err := a.db.Read(ctx, func(s *localdb.Snapshot) error {
 		_, _, err := s.State(ctx, keyCursor)
 		return err
@@ -71,6 +74,9 @@ func (a api) Status(ctx context.Context) (ui.Status, error) {
 	}
 	if st.Tunnel, err = a.tunnel.status(ctx); err != nil {
 		return st, problem.New(problem.DBRead, problem.Args{"reason": "the inbox cannot be read"}, err)
+	}
+	if err := a.hl7Status(ctx, &st); err != nil {
+		return st, problem.New(problem.DBRead, problem.Args{"reason": "the messages of the RIS cannot be read"}, err)
 	}
 	pending, err := a.PendingMachines(ctx)
 	st.Pending = len(pending)

@@ -69,6 +69,7 @@ type Appliance struct {
 	tunnel   *tunnel
 	webhooks webhooks
 	hookup   hookup
+	hl7      *hl7Listener // nil without a RIS
 	page     []net.Listener
 	server   *ui.Server
 	started  time.Time
@@ -217,11 +218,12 @@ func (a *Appliance) services() []service {
 		{"upkeep", a.upkeep},
 		{"gauges", a.gauges},
 	}
-	list = append(list, a.tunnelServices()...)
-	list = append(list, service{"webhooks", a.watchWebhooks})
 	for _, p := range a.core.routes.ris {
 		list = append(list, service{p.dest(), func(ctx context.Context) error { return a.core.deliverToRIS(ctx, p) }})
 	}
+	list = append(list, a.risInServices()...)
+	list = append(list, a.tunnelServices()...)
+	list = append(list, service{"webhooks", a.watchWebhooks})
 	if a.provet != nil {
 		list = append(list,
 			service{"reconcile", a.core.reconcile},

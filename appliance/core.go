@@ -79,6 +79,8 @@ type core struct {
 	recent recentRows
 
 	readings readings
+
+	inbound inbound // what comes from the RIS
 }
 
 // newCore fills in what is not set and returns c.
@@ -119,9 +121,9 @@ type batch struct {
 	// heardFrom is the RIS whose message is being applied: what it says itself it
 	// is not told back.
 	heardFrom string
-	hints     bool
-	outbox    bool
-	after     []func() // run after the commit, in order
+	hints   bool
+	outbox  bool
+	after   []func() // run after the commit, in order
 }
 
 // commit runs fn in one write transaction, and after the commit publishes what
@@ -179,6 +181,8 @@ var orderProblems = []problem.Code{
 	problem.OrderUnmapped, problem.OrderInvalid, problem.OrderCancelledLate, problem.OrderPatientDiffers,
 	problem.OrderIdle, problem.OrderPatientMerged, problem.OrderIncomplete,
 	problem.RISRefused, problem.RISUnsure, problem.RISNotTold, problem.RISAckOverdue,
+	problem.RISCancelled, problem.RISDiscontinued, problem.RISChanged, problem.RISFailed, problem.RISImagesRejected, problem.RISDocument,
+	problem.RISPatientDiffers,
 }
 
 // publishProblems makes the board say what the order's holds and notices say.

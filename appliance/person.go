@@ -234,6 +234,7 @@ func (c *core) Link(ctx context.Context, arrivalID int64, a act) (*order.Order, 
 		b.after = append(b.after, func() {
 			c.board.Clear(problem.ArrivalUnmatched, fmt.Sprint(arrivalID))
 			c.board.Clear(problem.OrderConflict, fmt.Sprint(arrivalID))
+			c.board.Clear(problem.RISNumbers, fmt.Sprint(arrivalID))
 		})
 		return b.adopt(o, arr)
 	})
@@ -241,6 +242,9 @@ func (c *core) Link(ctx context.Context, arrivalID int64, a act) (*order.Order, 
 
 // adopt makes the performed step of an arrival evidence of o.
 func (b *batch) adopt(o *order.Order, arr *localdb.Arrival) error {
+	if arr.Kind == arrivalHL7 {
+		return b.adoptReports(o, arr)
+	}
 	p, err := b.tx.PerformedStep(b.ctx, arr.Ref)
 	unknown := errors.Is(err, localdb.ErrNotFound)
 	switch {

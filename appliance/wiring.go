@@ -46,6 +46,7 @@ func (a *Appliance) wire(ctx context.Context) error {
 	a.wireProvet()
 	a.wireTunnel()
 	a.wireDICOM(machines)
+	a.wireRISIn()
 	return a.restore(ctx)
 }
 

@@ -26,6 +26,19 @@ type fake struct {
 	support func(io.Writer) error
 }
 
+func (f *fake) Report(_ context.Context, a string) (Report, error) {
+	return Report{AccessionNumber: a, Documents: []Document{{ID: 7, Kind: "text", Text: "All is well"}}}, f.err
+}
+
+func (f *fake) Document(_ context.Context, _ string, id int64) (Document, error) {
+	return Document{ID: id, Kind: "pdf", MIME: "application/pdf", Bytes: 5}, f.err
+}
+
+func (f *fake) CopyDocument(_ context.Context, _ string, _ int64, w io.Writer) error {
+	_, err := io.WriteString(w, "%PDF-")
+	return err
+}
+
 func (f *fake) Ready(context.Context) []problem.Code                      { return f.ready }
 func (f *fake) Status(context.Context) (Status, error)                    { return Status{Version: "1.2.3"}, f.err }
 func (f *fake) Problems(context.Context, bool) ([]problem.Problem, error) { return nil, f.err }

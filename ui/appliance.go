@@ -14,6 +14,7 @@ import (
 type Appliance interface {
 	Health
 	Orders
+	Reports
 	Outbox
 	Arrivals
 	Machines

@@ -47,8 +47,18 @@ type OrderDetail struct {
 	Veterinarian string        `json:"veterinarian"`
 	TargetAreas  []string      `json:"target_areas"`
 	Messages     []Message     `json:"messages"`     // outbox, with the attempts
+	Documents    []Document    `json:"documents"`    // reports of a RIS, without their texts
+	Numbers      []Number      `json:"numbers"`      // of the RIS
 	Queries      []Query       `json:"queries"`      // the newest worklist queries that met it
 	Explanations []Explanation `json:"explanations"` // for each machine, whether it would see the order now
+}
+
+// Number is how a RIS calls an order, or one of its steps.
+type Number struct {
+	RIS                      string `json:"ris"`
+	ScheduledProcedureStepID string `json:"scheduled_procedure_step_id,omitempty"`
+	FillerOrderNumber        string `json:"filler_order_number,omitempty"`
+	AccessionNumber          string `json:"accession_number,omitempty"`
 }
 
 // Step is a scheduled procedure step.

@@ -20,6 +20,8 @@ func (s *Server) routes() http.Handler {
 	api("GET /api/v1/orders", s.orders)
 	api("POST /api/v1/orders", s.addOrder)
 	api("GET /api/v1/orders/{accession}", s.order)
+	api("GET /api/v1/orders/{accession}/report", s.report)
+	api("GET /api/v1/orders/{accession}/documents/{id}", s.document)
 	api("POST /api/v1/orders/{accession}/{action}", s.actOnOrder)
 	api("POST /api/v1/hints", s.hint)
 

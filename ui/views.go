@@ -18,6 +18,8 @@ type Status struct {
 	Destinations   []Destination  `json:"destinations"`
 	DICOM          []string       `json:"dicom"` // addresses we listen on
 	AETitle        string         `json:"ae_title"`
+	HL7            []string       `json:"hl7"` // addresses we listen on for the RIS; empty without one
+	RIS            []RIS          `json:"ris"`
 	LastPollAt     time.Time      `json:"last_poll_at,omitzero"`
 	LastSweepAt    time.Time      `json:"last_sweep_at,omitzero"`
 	LastBackupAt   time.Time      `json:"last_backup_at,omitzero"`
@@ -27,6 +29,13 @@ type Status struct {
 	ClockSkew      string         `json:"clock_skew,omitempty"`
 	InstallationID string         `json:"installation_id,omitempty"`
 	Tunnel         *Tunnel        `json:"tunnel,omitempty"` // absent: no relay is set
+}
+
+// RIS is a RIS that sends to us.
+type RIS struct {
+	Name          string    `json:"name"`
+	LastMessageAt time.Time `json:"last_message_at,omitzero"` // received from it
+	LastType      string    `json:"last_type,omitempty"`      // MSH-9 of that message
 }
 
 // Tunnel is the connection to the relay that brings notifications.

@@ -11,6 +11,7 @@ import (
 type ordersCmd struct {
 	List     ordersListCmd     `cmd:"" help:"List orders."`
 	Show     ordersShowCmd     `cmd:"" help:"Show everything about an order, and why."`
+	Report   ordersReportCmd   `cmd:"" help:"Print what a RIS reported, and save its files."`
 	Add      ordersAddCmd      `cmd:"" help:"Enter an order by hand."`
 	Resend   ordersResendCmd   `cmd:"" help:"Tell everybody about an order again."`
 	Complete ordersCompleteCmd `cmd:"" help:"Say that an order is done."`

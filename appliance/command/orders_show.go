@@ -33,6 +33,7 @@ func (c ordersShowCmd) Run(e *env) error {
 	}
 	e.showHead(&o)
 	e.showLedger(&o)
+	e.showDocuments(&o)
 	e.showMessages(o.Messages)
 	e.showSight(&o)
 	return nil

@@ -51,6 +51,28 @@ func (c *Client) Order(ctx context.Context, accession string) (ui.OrderDetail, e
 	return get[ui.OrderDetail](ctx, c, base+"orders/"+url.PathEscape(accession), nil)
 }
 
+// Report reads what was reported about an order.
+func (c *Client) Report(ctx context.Context, accession string) (ui.Report, error) {
+	return get[ui.Report](ctx, c, base+"orders/"+url.PathEscape(accession)+"/report", nil)
+}
+
+// CopyDocument copies a document of an order to w.
+func (c *Client) CopyDocument(ctx context.Context, accession string, d ui.Document, w io.Writer) error {
+	body, err := c.do(ctx, http.MethodGet, base+"orders/"+url.PathEscape(accession)+"/documents/"+strconv.FormatInt(d.ID, 10), nil, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	n, err := io.Copy(w, body)
+	if err == nil && n != d.Bytes {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("control: the document broke off: %w", err)
+	}
+	return nil
+}
+
 // AddOrder enters an order by hand.
 func (c *Client) AddOrder(ctx context.Context, n ui.NewOrder) (ui.Order, error) {
 	return post[ui.Order](ctx, c, base+"orders", n)

@@ -35,6 +35,9 @@ type Profile struct {
 	Message string // ORM (default), OMG, OMI
 	Update  string // UpdateXO (default), UpdateCA, UpdateRP
 	Charset string // as for [hl7.BuilderConfig]; default UTF-8
+	// CharsetIn is that of what the peer sends, whatever MSH-18 says; "" means that
+	// MSH-18 counts.
+	CharsetIn string
 
 	// Serves are the names or ids of Provet modalities that go to the peer; empty
 	// means all.

@@ -19,6 +19,9 @@ import (
 type ReceiverConfig struct {
 	Profiles []Profile
 	Store    Store
+	// Whose returns the name of the profile whose peer has an address, "" when none
+	// has or several have it. nil compares with the host of Profile.Address.
+	Whose func(netip.Addr) string
 	// ControlID makes the MSH-10 of our answers: unique, at most 20 ASCII
 	// characters. The default is random.
 	ControlID func() string
@@ -230,7 +233,7 @@ func (r *Receiver) profile(h hl7.Header, peer netip.AddrPort) *Profile {
 		case named && matches(p.ReceivingApplication, h.SendingApplication) && matches(p.ReceivingFacility, h.SendingFacility),
 			!named && p.Name != "" && strings.EqualFold(p.Name, h.SendingApplication):
 			return p
-		case byAddress == nil && peer.IsValid() && p.host() == peer.Addr().Unmap().String():
+		case byAddress == nil && peer.IsValid() && r.isPeer(p, peer.Addr().Unmap()):
 			byAddress = p
 		}
 		if !named {
@@ -242,6 +245,14 @@ func (r *Receiver) profile(h hl7.Header, peer netip.AddrPort) *Profile {
 		return open
 	}
 	return byAddress
+}
+
+// isPeer reports whether the peer of a profile has that address.
+func (r *Receiver) isPeer(p *Profile, addr netip.Addr) bool {
+	if whose := r.config.Whose; whose != nil {
+		return p.Name != "" && whose(addr) == p.Name
+	}
+	return p.host() == addr.String()
 }
 
 func matches(want, got string) bool { return want == "" || strings.EqualFold(want, got) }

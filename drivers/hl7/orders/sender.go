@@ -54,6 +54,9 @@ func NewSender(c SenderConfig) *Sender {
 func (s *Sender) options() hl7.Options { return readOptions(&s.profile) }
 
 func readOptions(p *Profile) hl7.Options {
+	if p.CharsetIn != "" && hl7.KnownCharset(p.CharsetIn) {
+		return hl7.Options{Charset: p.CharsetIn}
+	}
 	if p.Charset != "" && hl7.KnownCharset(p.Charset) && p.Charset != "ASCII" {
 		return hl7.Options{Default: p.Charset}
 	}
