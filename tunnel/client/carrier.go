@@ -26,6 +26,8 @@ type carrier interface {
 	// receive waits for the next frame and tells its size on the wire.
 	receive() (wire.Frame, int, error)
 	send(c wire.Control) error
+	// use takes a token for what is still to be authenticated on this connection.
+	use(token string)
 	// probe makes receive fail soon when the other end gives no sign of life.
 	probe()
 	// close says goodbye and ends receive. It waits until nothing of the carrier runs.

@@ -32,6 +32,7 @@ type Client struct {
 	current  carrier
 	token    string
 	oldToken string // before the last rotation of this process
+	used     string // by the last connection
 	tests    map[string]chan struct{}
 }
 
@@ -82,6 +83,7 @@ func (c *Client) greeting(cur Cursor, t target) *greeting {
 	cr := &c.cfg.Credentials
 	c.mu.Lock()
 	token := c.token
+	c.used = token
 	c.mu.Unlock()
 	version := c.cfg.Version
 	if !wire.ValidID(version) {
@@ -217,11 +219,16 @@ func (c *Client) rotated(ctx context.Context, token string) (kid string, err err
 	return kid, nil
 }
 
-// revert goes back to the token before the last rotation, once.
-func (c *Client) revert() bool {
+// another tells whether there is another token to try after the one of the last
+// connection was refused: the new one, when it was an older connection, or, once, the
+// one before the last rotation.
+func (c *Client) another() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.oldToken == "" {
+	switch {
+	case c.used != c.token:
+		return true
+	case c.oldToken == "":
 		return false
 	}
 	c.token, c.oldToken = c.oldToken, ""

@@ -273,6 +273,7 @@ func (l *line) control(ctx context.Context, c wire.Control) error {
 		if err := l.car.send(&wire.Rotated{KID: kid}); err != nil {
 			l.c.log.Debug("the relay did not hear of the stored token", "error", err)
 		}
+		l.car.use(c.Token)
 	}
 	return nil
 }

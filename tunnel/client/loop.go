@@ -54,8 +54,8 @@ func (c *Client) Run(ctx context.Context) error {
 		if e.Step == StepOpen && time.Since(began) >= stableAfter {
 			c.backoff.Reset()
 		}
-		if e.Code == wire.Close4401 && c.revert() {
-			c.log.Warn("the relay refuses the new token; trying the one before")
+		if e.Code == wire.Close4401 && c.another() {
+			c.log.Warn("the relay refuses the token; trying another one")
 			continue
 		}
 		wait, stopped := c.plan(e)

@@ -66,6 +66,12 @@ func (p *poller) transport() Transport { return LongPoll }
 
 func (p *poller) lastHeard() time.Time { return p.start.Add(time.Duration(p.heard.Load())) }
 
+func (p *poller) use(token string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.greet.token = token
+}
+
 // probe does nothing: a request has its deadline.
 func (p *poller) probe() {}
 

@@ -235,6 +235,8 @@ func (s *socket) send(c wire.Control) error {
 	return nil
 }
 
+func (s *socket) use(string) {}
+
 func (s *socket) probe() {
 	_ = s.conn.SetReadDeadline(time.Now().Add(wire.HandshakeTimeout))
 	_ = s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(wire.WriteTimeout))
