@@ -86,4 +86,7 @@ const (
 	ComponentRestarted  Code = "RH-515" // A part of the service fails again and again
 	Paused              Code = "RH-601" // Paused by a person
 	UpdateAvailable     Code = "RH-602" // A new version is available
+	RelayStore          Code = "RH-701" // The relay's database cannot be used
+	RelayClinic         Code = "RH-702" // That is not possible with this clinic
+	RelayStart          Code = "RH-703" // The relay cannot run
 )
