@@ -150,6 +150,13 @@ func (a api) ActOnOrder(ctx context.Context, accession string, in ui.Action) (ui
 		}
 		return ui.ViewOrder(o, nil, nil), nil
 	}
+	if in.Kind == ui.Resend && in.To != "" && in.To != destProvet {
+		o, err := a.core.ResendTo(ctx, act{Accession: accession, Who: console, Reason: in.Reason}, in.To, in.AsNew)
+		if err != nil {
+			return ui.Order{}, err
+		}
+		return ui.ViewOrder(o, nil, nil), nil
+	}
 	do := map[ui.ActionKind]func(context.Context, act) (*order.Order, error){
 		ui.Complete: a.core.Complete, ui.Cancel: a.core.Cancel, ui.Suspend: a.core.Hold,
 		ui.Release: a.core.Release, ui.Resend: a.core.Resend, ui.Reopen: a.core.Reopen,
@@ -269,14 +276,15 @@ func (a api) RetryMessage(ctx context.Context, id int64) error {
 
 // RetryOutbox answers ui.Outbox.
 func (a api) RetryOutbox(ctx context.Context, destination string) (n int, err error) {
-	if destination == "" {
-		destination = destProvet // the only one so far
+	if destination != "" {
+		if destination, err = a.destination(ctx, destination); err != nil {
+			return 0, err
+		}
 	}
 	err = a.core.commit(ctx, func(b *batch) error {
-		if n, err = b.tx.RetryDest(b.ctx, destination, b.now, b.now.Add(giveUpAfter)); err != nil {
+		if n, err = b.retryAll(destination); err != nil {
 			return err
 		}
-		b.outbox = true
 		return b.tx.AddAudit(b.ctx, localdb.Audit{At: b.now, Who: console, What: "outbox retry", Detail: destination})
 	})
 	return n, err
@@ -284,7 +292,8 @@ func (a api) RetryOutbox(ctx context.Context, destination string) (n int, err er
 
 // PauseDestination answers ui.Outbox.
 func (a api) PauseDestination(ctx context.Context, destination, reason string) error {
-	if err := a.known(destination); err != nil {
+	destination, err := a.destination(ctx, destination)
+	if err != nil {
 		return err
 	}
 	return a.core.commit(ctx, func(b *batch) error {
@@ -298,12 +307,16 @@ func (a api) PauseDestination(ctx context.Context, destination, reason string) e
 
 // ResumeDestination answers ui.Outbox.
 func (a api) ResumeDestination(ctx context.Context, destination string) error {
-	if err := a.known(destination); err != nil {
+	destination, err := a.destination(ctx, destination)
+	if err != nil {
 		return err
 	}
 	return a.core.commit(ctx, func(b *batch) error {
 		b.outbox = true
-		b.after = append(b.after, func() { a.board.Clear(problem.Paused, destination) })
+		b.after = append(b.after, func() {
+			a.board.Clear(problem.Paused, destination)
+			a.board.Clear(problem.RISPaused, strings.TrimPrefix(destination, risPrefix))
+		})
 		if _, err := b.tx.Resume(b.ctx, destination); err != nil {
 			return err
 		}
@@ -313,17 +326,13 @@ func (a api) ResumeDestination(ctx context.Context, destination string) error {
 
 // showPaused puts a pause on the board.
 func (a *Appliance) showPaused(destination, reason string, since time.Time) {
+	if name, ok := strings.CutPrefix(destination, risPrefix); ok {
+		a.board.RaiseSince(problem.RISPaused, name, problem.Args{"ris": name}, since)
+		return
+	}
 	a.board.RaiseSince(problem.Paused, destination, problem.Args{
 		"what": destination, "since": since.In(a.core.zone).Format(time.DateTime), "reason": reason,
 	}, since)
-}
-
-// known refuses a destination that does not exist.
-func (a api) known(destination string) error {
-	if destination == destProvet {
-		return nil
-	}
-	return problem.New(problem.Usage, problem.Args{"reason": "There is no destination " + printable(destination) + "; there is " + destProvet}, nil)
 }
 
 // Arrivals answers ui.Arrivals.

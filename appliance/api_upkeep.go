@@ -78,6 +78,7 @@ func (a api) Status(ctx context.Context) (ui.Status, error) {
 	if err := a.hl7Status(ctx, &st); err != nil {
 		return st, problem.New(problem.DBRead, problem.Args{"reason": "the messages of the RIS cannot be read"}, err)
 	}
+	a.sentTo(st.RIS, stats.Outbox)
 	pending, err := a.PendingMachines(ctx)
 	st.Pending = len(pending)
 	return st, err

@@ -25,6 +25,7 @@ func (a api) Doctor(ctx context.Context) ([]ui.Check, error) {
 	checks = append(checks, a.checkTunnel(ctx)...)
 	checks = append(checks, a.checkDICOM(ctx)...)
 	checks = append(checks, a.checkMachines()...)
+	checks = append(checks, a.checkRIS(ctx)...)
 	checks = append(checks, a.checkHL7(ctx)...)
 	checks = append(checks, a.checkComputer(ctx)...)
 	return checks, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/order"
@@ -186,6 +187,9 @@ func (a *Appliance) gaugesOnce(ctx context.Context) error {
 		a.metrics.SetUnmatched(n)
 		return err
 	})
+	if err == nil {
+		err = a.core.overdueAcks(ctx)
+	}
 	a.metrics.SetWorklist(a.list.Len())
 	a.metrics.SetAssociations(a.dicom.server.Stats().Open)
 	byCode := map[string]int{}
@@ -204,6 +208,10 @@ func (a *Appliance) outboxProblems(stats []localdb.OutboxStats, now time.Time) {
 			age = now.Sub(d.OldestAt)
 		}
 		a.metrics.SetOutbox(d.Dest, d.Ready, d.Leased, d.Parked, age)
+		if strings.HasPrefix(d.Dest, risPrefix) {
+			a.risProblems(d, age)
+			continue
+		}
 		if !d.PausedAt.IsZero() {
 			a.showPaused(d.Dest, d.PauseReason, d.PausedAt)
 		}

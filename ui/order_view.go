@@ -169,6 +169,8 @@ type Action struct {
 	Kind     ActionKind `json:"-"`
 	Reason   string     `json:"reason"`
 	ProvetID string     `json:"provet_id,omitempty"` // of Link
+	To       string     `json:"to,omitempty"`        // of Resend: the destination; empty: provet
+	AsNew    bool       `json:"as_new,omitempty"`    // of Resend: a new message, not the same bytes
 }
 
 // ViewOrder returns the view of an order. Evidence and timeline may be nil.

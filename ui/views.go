@@ -31,11 +31,18 @@ type Status struct {
 	Tunnel         *Tunnel        `json:"tunnel,omitempty"` // absent: no relay is set
 }
 
-// RIS is a RIS that sends to us.
+// RIS is a RIS of the settings and how it does.
 type RIS struct {
 	Name          string    `json:"name"`
+	Address       string    `json:"address"`
+	OwnsWorklist  bool      `json:"owns_worklist"`
 	LastMessageAt time.Time `json:"last_message_at,omitzero"` // received from it
 	LastType      string    `json:"last_type,omitempty"`      // MSH-9 of that message
+	LastAnswerAt  time.Time `json:"last_answer_at,omitzero"`  // to a message of ours, since the start
+	Failing       bool      `json:"failing"`                  // it did not answer the last time
+	Paused        bool      `json:"paused"`
+	Waiting       int       `json:"waiting"` // messages for it
+	Parked        int       `json:"parked"`
 }
 
 // Tunnel is the connection to the relay that brings notifications.

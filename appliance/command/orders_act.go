@@ -66,16 +66,21 @@ func (c ordersReleaseCmd) Run(e *env) error {
 
 type ordersResendCmd struct {
 	Accession string `arg:"" help:"Accession number."`
+	To        string `help:"To this destination: provet, or ris:NAME." placeholder:"DEST" default:"provet"`
+	AsNew     bool   `help:"To a RIS: as a new order with a new message number, not the last message once more."`
 	Reason    string `help:"Why; it stays in the timeline." placeholder:"TEXT"`
 	JSON      bool   `name:"json" help:"Print JSON."`
 }
 
 // Help shows an example.
-func (ordersResendCmd) Help() string { return "Example:\n\n  rayhound orders resend 1234" }
+func (ordersResendCmd) Help() string {
+	return "Sends the state to Provet Cloud, or the last message to a RIS, once more: the same bytes with the same number.\n\n" +
+		"Example:\n\n  rayhound orders resend 1234\n  rayhound orders resend 1234 --to ris:clinic-ris --as-new"
+}
 
 // Run sends the order's state again.
 func (c ordersResendCmd) Run(e *env) error {
-	return e.act(c.Accession, ui.Action{Kind: ui.Resend, Reason: c.Reason}, c.JSON)
+	return e.act(c.Accession, ui.Action{Kind: ui.Resend, Reason: c.Reason, To: c.To, AsNew: c.AsNew}, c.JSON)
 }
 
 type ordersReopenCmd struct {

@@ -14,7 +14,7 @@ type outboxCmd struct {
 }
 
 type outboxListCmd struct {
-	Destination string `help:"Only this destination, such as provet." placeholder:"DEST"`
+	Destination string `help:"Only this destination: provet, or ris:NAME." placeholder:"DEST"`
 	State       string `help:"Only this state: ready, leased, parked, delivered, dropped." placeholder:"STATE"`
 	All         bool   `help:"Also what is delivered."`
 	Limit       int    `help:"At most so many." default:"200" placeholder:"N"`
@@ -86,7 +86,7 @@ func (c outboxRetryCmd) Run(e *env) error {
 }
 
 type outboxPauseCmd struct {
-	Destination string `arg:"" help:"Such as provet."`
+	Destination string `arg:"" help:"provet, or ris:NAME."`
 	Reason      string `help:"Why, for the others." placeholder:"TEXT"`
 }
 
@@ -109,7 +109,7 @@ func (c outboxPauseCmd) Run(e *env) error {
 }
 
 type outboxResumeCmd struct {
-	Destination string `arg:"" help:"Such as provet."`
+	Destination string `arg:"" help:"provet, or ris:NAME."`
 }
 
 // Help shows an example.
