@@ -80,6 +80,8 @@ type core struct {
 
 	readings readings
 
+	outage outage
+
 	inbound inbound // what comes from the RIS
 }
 
@@ -121,9 +123,9 @@ type batch struct {
 	// heardFrom is the RIS whose message is being applied: what it says itself it
 	// is not told back.
 	heardFrom string
-	hints   bool
-	outbox  bool
-	after   []func() // run after the commit, in order
+	hints     bool
+	outbox    bool
+	after     []func() // run after the commit, in order
 }
 
 // commit runs fn in one write transaction, and after the commit publishes what

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,21 +122,26 @@ func numbersOf(ctx context.Context, s *localdb.Snapshot, orderID int64) ([]ui.Nu
 
 // hl7Status fills in which ports are open and when each RIS sent last.
 func (a api) hl7Status(ctx context.Context, st *ui.Status) error {
-	st.HL7, st.RIS = []string{}, []ui.RIS{}
+	st.HL7 = []string{}
+	if st.RIS == nil {
+		st.RIS = []ui.RIS{}
+	}
 	if a.hl7 == nil {
 		return nil
 	}
 	st.HL7 = a.hl7.listening()
 	return a.db.Read(ctx, func(s *localdb.Snapshot) error {
 		for _, p := range a.core.routes.ris {
-			v := ui.RIS{Name: p.Name}
 			last, err := s.LastHL7In(ctx, p.Name)
-			if err == nil {
-				v.LastMessageAt, v.LastType = last.At, printable(clipped(last.Type, 40))
-			} else if err = ignoreNotFound(err); err != nil {
+			if err = ignoreNotFound(err); err != nil {
 				return err
 			}
-			st.RIS = append(st.RIS, v)
+			i := slices.IndexFunc(st.RIS, func(r ui.RIS) bool { return r.Name == p.Name })
+			if i < 0 {
+				i = len(st.RIS)
+				st.RIS = append(st.RIS, ui.RIS{Name: p.Name})
+			}
+			st.RIS[i].LastMessageAt, st.RIS[i].LastType = last.At, printable(clipped(last.Type, 40))
 		}
 		return nil
 	})

@@ -26,7 +26,7 @@ type ris struct {
 	sent     int
 }
 
-func testPeer(t *testing.T, change ...func(*config.RIS)) *risPeer {
+func testPeer(t testing.TB, change ...func(*config.RIS)) *risPeer {
 	t.Helper()
 	r := config.NewRIS()
 	r.Name, r.Address = "clinic-ris", "127.0.0.1:2575"
