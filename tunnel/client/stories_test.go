@@ -120,11 +120,11 @@ func (cl *clinic) until(what string, ok func(tunneltest.Seen) bool) {
 // till waits for what the client says of itself.
 func (cl *clinic) till(what string, ok func(client.Status) bool) {
 	cl.Helper()
-	for range 12000 {
+	for began := time.Now(); time.Since(began) < 3*time.Hour; {
 		if ok(cl.c.Status()) {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(max(10*time.Millisecond, time.Since(began)/1000))
 		synctest.Wait()
 	}
 	cl.Fatalf("never: %s; status %+v", what, cl.c.Status())

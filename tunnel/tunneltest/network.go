@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Net is a network in memory, for tests inside testing/synctest. Connections are
-// net.Pipe: a write waits for its reader.
+// Net is a network in memory, for tests inside testing/synctest. Connections buffer
+// as sockets do.
 type Net struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
@@ -44,7 +44,7 @@ func (n *Net) Dial(ctx context.Context, network, address string) (net.Conn, erro
 	if l == nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s: %w", address, syscall.ECONNREFUSED)}
 	}
-	a, b := net.Pipe()
+	a, b := newPipe("clinic:0", address)
 	h := &holed{Conn: a, n: n}
 	n.mu.Lock()
 	n.conns[h] = struct{}{}

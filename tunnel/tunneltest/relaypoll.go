@@ -37,6 +37,7 @@ func (r *Relay) hello(w http.ResponseWriter, req *http.Request, body []byte) *wi
 		return nil
 	}
 	if r.faults.Drop != 0 {
+		w.Header().Del(wire.HeaderNonce)
 		http.Error(w, r.faults.Reason, r.faults.Drop.Status())
 		return nil
 	}
@@ -79,6 +80,7 @@ func (r *Relay) poll(w http.ResponseWriter, req *http.Request) {
 			if code.Status() == 0 {
 				panic(http.ErrAbortHandler) // a restart has no status: the connection is cut
 			}
+			w.Header().Del(wire.HeaderNonce) // a 401 with one would be about the nonce
 			http.Error(w, reason, code.Status())
 			return
 		}
