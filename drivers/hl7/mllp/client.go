@@ -150,7 +150,11 @@ func (c *Client) Send(ctx context.Context, message []byte, match Match) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	before := l.lastAnswer // zero when the connection is new
 	answer, sendErr := c.exchange(ctx, l, frame, match)
+	if (errors.Is(sendErr, ErrPeerClosed) || errors.Is(sendErr, ErrWrite)) && !before.IsZero() && time.Since(before) < closeSoon {
+		c.perMessage = true // its closing and our message met on their ways
+	}
 	c.lastEnd = time.Now()
 	l.lastAnswer = c.lastEnd
 	if sendErr != nil {

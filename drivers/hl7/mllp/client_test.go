@@ -207,6 +207,29 @@ func TestPeerClosesAfterEachAnswer(t *testing.T) {
 	})
 }
 
+// Its closing may meet our next message on the way: the outcome of that one is
+// unknown, and it is the only one.
+func TestPeerClosesOntoTheNextMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p peer
+		c := p.client(ClientConfig{Persistent: true}, func(_ int, conn net.Conn, r *Reader) {
+			if f, err := r.Next(); err == nil {
+				_, _ = conn.Write(framed(ack(idOf(f))))
+				_, _ = r.Next() // it had closed before it read this
+			}
+		})
+		for i, want := range []error{nil, ErrPeerClosed, nil, nil, nil} {
+			if _, err := c.Send(t.Context(), message("M"), matching("M")); !errors.Is(err, want) {
+				t.Errorf("%d: %v, want %v", i, err, want)
+			}
+		}
+		if p.count() != 4 || !c.perMessage {
+			t.Error(p.count(), "connections")
+		}
+		_ = c.Close()
+	})
+}
+
 func TestPersistentAndPerMessage(t *testing.T) {
 	for persistent, dials := range map[bool]int{true: 1, false: 5} {
 		synctest.Test(t, func(t *testing.T) {
