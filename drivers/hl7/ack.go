@@ -78,7 +78,7 @@ func NewAck(m *Message, a Ack) *Builder {
 func NewAckTo(h Header, a Ack) *Builder { return newAck(h, a, BuilderConfig{}) }
 
 func newAck(h Header, a Ack, c BuilderConfig) *Builder {
-	if c.Version = h.Version; leadingNumber(c.Version) == 0 || len(c.Version) > 8 {
+	if c.Version = h.Version; leadingNumber(c.Version) != 2 || len(c.Version) > 8 {
 		c.Version = "2.5.1"
 	}
 	if !KnownCharset(c.Charset) || c.Charset == charsetASCII.name {

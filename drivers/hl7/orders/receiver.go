@@ -185,6 +185,9 @@ func (r *Receiver) read(peer netip.AddrPort, frame []byte) (*Received, hl7.Heade
 			return in, h, nil
 		}
 	}
+	if v := m.Version(); v != "" && v != "2" && !strings.HasPrefix(v, "2.") {
+		return in, h, reject(hl7.CodeUnsupportedVersion, "MSH-12", "The HL7 version (MSH-12) is not supported; versions 2.1 to 2.8 are.")
+	}
 	if code, _, _ := strings.Cut(in.Type, "^"); code == "ADT" || code == "SIU" {
 		in.Ignored = true
 		return in, h, nil

@@ -95,6 +95,8 @@ func TestReceiverAnswers(t *testing.T) {
 		{"no type", header("RIS", "", "1", ""), hl7.AR, "101", false, true},
 		{"no control id", header("RIS", "ORU^R01", "", "") + "\rOBR|1", hl7.AR, "101", false, true},
 		{"unsupported", header("RIS", "QRY^A19", "1", ""), hl7.AR, "200", false, true},
+		{"version 3", strings.Replace(header("RIS", "ORU^R01", "1", ""), "|2.5.1|", "|3.0|", 1) + "\rOBR|1", hl7.AR, "203", false, true},
+		{"no version", strings.Replace(header("RIS", "ORU^R01", "1", ""), "|2.5.1|", "||", 1) + "\rOBR|1", hl7.AA, "", false, false},
 		{"unknown sender", header("WHO", "ORU^R01", "1", "") + "\rOBR|1", hl7.AR, "103", false, true},
 		{"nothing in it", header("RIS", "ORU^R01", "1", ""), hl7.AR, "100", false, true},
 		{"garbage", "hello", hl7.AR, "", false, true},
