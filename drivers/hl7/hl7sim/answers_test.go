@@ -61,7 +61,7 @@ var answering = map[hl7sim.FaultKind]outcome{
 	hl7sim.NoEndAck:         {class: orders.Delivered, code: hl7.AA, applied: true},
 	hl7sim.GarbageAck:       {class: orders.Park, unknown: true, kind: mllp.ErrBadAnswer, applied: true, strays: 1},
 	hl7sim.HugeAck:          {class: orders.Park, unknown: true, kind: mllp.ErrBadAnswer, applied: true, strays: 1},
-	hl7sim.CloseAfterAck:    {class: orders.Delivered, code: hl7.AA, applied: true},
+	hl7sim.CloseAfterAck:    {}, // TestClosesAfterEachAnswer
 	hl7sim.Unable:           {class: orders.Delivered, code: hl7.AA},
 	hl7sim.SlowConnection:   {class: orders.Park, unknown: true, kind: mllp.ErrTimeout, timeout: short},
 	hl7sim.LateAck:          {}, // TestLateAnswer
@@ -322,6 +322,29 @@ func TestRefusedConnections(t *testing.T) {
 		r, err := s.Send(t.Context(), build(t, &p, orders.New, testOrder("A1", 1), "M1")[0].Bytes)
 		return err == nil && r.Class == orders.Delivered
 	})
+}
+
+// The closing of a RIS may meet the next message on its way; that one is sent again.
+func TestClosesAfterEachAnswer(t *testing.T) {
+	ris, addr := start(t, hl7sim.Config{Strict: true})
+	inject(t, ris, hl7sim.Fault{Kind: hl7sim.CloseAfterAck})
+	p := orders.Profile{Name: "RIS", Address: addr, Timeout: long, Resend: true}
+	s := orders.NewSender(orders.SenderConfig{Profile: p})
+	defer s.Close()
+	for i := range 10 {
+		id := "M" + string(rune('0'+i))
+		raw := build(t, &p, orders.New, testOrder("A"+id, 1), id)[0].Bytes
+		r, err := s.Send(t.Context(), raw)
+		if err != nil && r.Class == orders.Retry {
+			r, err = s.Send(t.Context(), raw)
+		}
+		if err != nil || r.Class != orders.Delivered {
+			t.Errorf("%s: %+v %v", id, r, err)
+		}
+	}
+	if snap := ris.Snapshot(); len(snap.Orders) != 10 || len(snap.Anomalies) != 0 {
+		t.Errorf("%d orders, %+v", len(snap.Orders), snap.Anomalies)
+	}
 }
 
 // What a RIS refuses by UA, UC, UX and UD was delivered, and a person hears of it.

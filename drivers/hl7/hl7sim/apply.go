@@ -2,6 +2,7 @@ package hl7sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rayhound/rayhound/drivers/hl7"
@@ -103,7 +104,7 @@ func (r *RIS) apply(id string, in incoming) *refusal {
 		r.lastFiller++
 		o = &Order{AccessionNumber: in.accession, FillerOrderNumber: fmt.Sprintf("F%06d", r.lastFiller), State: Ordered}
 		r.held.orders[in.accession] = o
-	} else if in.control == "XO" || in.control == "NW" || in.control == "RO" {
+	} else if in.control == "XO" || (in.control == "NW" || in.control == "RO") && o.has(in.steps) {
 		o.Changes++
 	}
 	o.update(id, in, state)
@@ -120,6 +121,27 @@ func (o *Order) knows(steps []Step) bool {
 		}
 	}
 	return false
+}
+
+// has reports whether the order has one of the steps, in whatever state.
+func (o *Order) has(steps []Step) bool {
+	return slices.ContainsFunc(steps, func(n Step) bool {
+		return slices.ContainsFunc(o.Steps, func(s Step) bool { return s.ID == n.ID })
+	})
+}
+
+// applyADT takes what is told about an animal: A04 and A08 its name, A40 that it
+// goes by another id now. The caller holds mu.
+func (r *RIS) applyADT(m *hl7.Message) {
+	id, name, was := strings.TrimSpace(m.Get("PID-3")), m.Text("PID-5"), strings.TrimSpace(m.Get("MRG-1"))
+	for _, o := range r.held.orders {
+		if m.Type() == "ADT^A40" && was != "" && o.PatientID == was {
+			o.PatientID = first(id, was)
+		}
+		if o.PatientID == id && id != "" {
+			o.PatientName = first(name, o.PatientName)
+		}
+	}
 }
 
 // maxApplied bounds Order.Messages.

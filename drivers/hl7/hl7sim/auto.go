@@ -76,7 +76,7 @@ func (a *automaton) begin(f func(ctx context.Context)) bool {
 }
 
 // afterwards begins what follows from a message that was applied.
-func (r *RIS) afterwards(_ context.Context, x *exchange) {
+func (r *RIS) afterwards(x *exchange) {
 	if r.auto.auto == nil || x.again || x.logged == nil || !x.logged.Applied {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -113,6 +114,9 @@ func (r *RIS) answer(ctx context.Context, c net.Conn, raw []byte) bool {
 	x := &exchange{r: r, conn: c, m: m, raw: raw}
 	x.fault = r.faults.take(x.meets)
 	x.process()
+	if accept, _ := m.AcceptAck(); x.fault.Kind == "" && strings.EqualFold(accept, "AL") && x.reply.code == hl7.AA && !x.isAnswer() {
+		return x.enhanced()
+	}
 	if x.fault.Kind != "" {
 		if keep, done := x.misbehave(ctx); done {
 			x.tell()
@@ -126,9 +130,24 @@ func (r *RIS) answer(ctx context.Context, c net.Conn, raw []byte) bool {
 	}
 	x.tell()
 	if ok {
-		r.afterwards(ctx, x)
+		r.afterwards(x)
 	}
 	return ok
+}
+
+// enhanced answers as MSH-15 asks, with CA, and later as MSH-16 asks.
+func (x *exchange) enhanced() bool {
+	commit, application := x.reply, x.build(x.reply)
+	commit.code = hl7.CA
+	keep := x.writeAs(commit.code, framed(x.build(commit)))
+	if _, later := x.m.AcceptAck(); strings.EqualFold(later, "AL") || strings.EqualFold(later, "SU") {
+		x.r.auto.begin(func(ctx context.Context) { x.r.sendAnswer(ctx, application, x) })
+	}
+	x.tell()
+	if keep {
+		x.r.afterwards(x)
+	}
+	return keep
 }
 
 // answered notes that an answer went out, or none ("").

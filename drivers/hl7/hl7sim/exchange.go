@@ -40,7 +40,7 @@ type orderReply struct{ control, placer, filler string }
 
 // meets reports whether a fault in force meets this message.
 func (x *exchange) meets(f Fault) bool {
-	if side, _ := sideOf(f.Kind); side != Answering || f.Kind == RefuseConnection || f.Kind == SlowConnection {
+	if side, _ := sideOf(f.Kind); side != Answering || f.Kind == RefuseConnection || f.Kind == SlowConnection || x.isAnswer() {
 		return false
 	}
 	if x.orders == nil {
@@ -105,6 +105,9 @@ func (x *exchange) process() {
 		no = &refusal{hl7.AR, hl7.AckError{Code: hl7.CodeUnsupportedMessageType, Where: "MSH-9", Text: "The message type is not taken here."}}
 	}
 	if no == nil && !x.again && !notApplied[x.fault.Kind] {
+		if code == "ADT" {
+			r.applyADT(x.m)
+		}
 		for _, in := range x.orders {
 			if no = r.apply(id, in); no != nil {
 				break

@@ -107,14 +107,14 @@ var wires = map[FaultKind]func(context.Context, *exchange) bool{
 		p := x.reply
 		p.code = hl7.CA
 		later := x.build(x.reply)
-		keep := x.write(framed(x.build(p)))
+		keep := x.writeAs(p.code, framed(x.build(p)))
 		x.r.auto.begin(func(ctx context.Context) { x.r.sendAnswer(ctx, later, x) })
 		return keep
 	},
 	CommitSame: func(_ context.Context, x *exchange) bool {
 		p := x.reply
 		p.code = hl7.CA
-		return x.write(append(framed(x.build(p)), framed(x.build(x.reply))...))
+		return x.writeAs(p.code, append(framed(x.build(p)), framed(x.build(x.reply))...))
 	},
 	LFAck: func(_ context.Context, x *exchange) bool {
 		return x.write(framed(bytes.ReplaceAll(x.build(x.reply), []byte("\r"), []byte("\n"))))
@@ -150,8 +150,10 @@ func (x *exchange) note() {
 	x.logged.answered("")
 }
 
-func (x *exchange) write(b []byte) bool {
-	x.answered(string(x.reply.code))
+func (x *exchange) write(b []byte) bool { return x.writeAs(x.reply.code, b) }
+
+func (x *exchange) writeAs(code hl7.AckCode, b []byte) bool {
+	x.answered(string(code))
 	_, err := x.conn.Write(b)
 	return err == nil
 }

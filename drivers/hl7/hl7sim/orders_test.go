@@ -1,10 +1,15 @@
 package hl7sim_test
 
 import (
+	"bytes"
 	"context"
 	"net"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/rayhound/rayhound/drivers/hl7"
+	"github.com/rayhound/rayhound/drivers/hl7/mllp"
 
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/drivers/hl7/hl7sim"
@@ -199,5 +204,63 @@ func TestStrict(t *testing.T) {
 		if err != nil || r.Code != c.code {
 			t.Errorf("%v: %+v %v", c, r, err)
 		}
+	}
+}
+
+// Two steps of one order come in two messages, and are cancelled one by one.
+func TestTwoSteps(t *testing.T) {
+	ris, addr := start(t, hl7sim.Config{Strict: true})
+	p := orders.Profile{Name: "RIS", Address: addr, SendADT: true}
+	s := orders.NewSender(orders.SenderConfig{Profile: p})
+	defer s.Close()
+	o := testOrder("A1", 2)
+	tell(t, s, buildStep(t, &p, orders.New, o, &o.Steps[0], "M1"))
+	tell(t, s, buildStep(t, &p, orders.New, o, &o.Steps[1], "M2"))
+	got, _ := ris.Order("A1")
+	if len(got.Steps) != 2 || got.Changes != 0 || got.State != hl7sim.Ordered {
+		t.Errorf("%+v", got)
+	}
+	tell(t, s, buildStep(t, &p, orders.Cancel, o, &o.Steps[0], "M3"))
+	if got, _ := ris.Order("A1"); got.State != hl7sim.Ordered || got.Steps[0].State != hl7sim.Cancelled {
+		t.Errorf("%+v", got)
+	}
+	tell(t, s, buildStep(t, &p, orders.Cancel, o, &o.Steps[1], "M4"))
+	if got, _ := ris.Order("A1"); got.State != hl7sim.Cancelled {
+		t.Errorf("%+v", got)
+	}
+	o.Content.Patient.Name = "Bello"
+	tell(t, s, build(t, &p, orders.PatientUpdate, o, "M5"))
+	if got, _ := ris.Order("A1"); got.PatientName != "Müller^Bello" {
+		t.Errorf("%+v", got)
+	}
+	if a := ris.Snapshot().Anomalies; len(a) != 0 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// A message that asks for it is answered CA, and AA over another connection.
+func TestEnhancedMode(t *testing.T) {
+	c := openClinic(t, mllp.ServerConfig{})
+	ris, addr := start(t, hl7sim.Config{SendTo: c.addr, Timeout: long})
+	p := orders.Profile{Name: "RIS", Address: addr, Timeout: long}
+	s := orders.NewSender(orders.SenderConfig{Profile: p})
+	defer s.Close()
+	raw := build(t, &p, orders.New, testOrder("A1", 1), "M1")[0].Bytes
+	header, rest, _ := bytes.Cut(raw, []byte("\r"))
+	fields := bytes.Split(header, []byte("|"))
+	for len(fields) < 16 {
+		fields = append(fields, nil)
+	}
+	fields[14], fields[15] = []byte("AL"), []byte("AL")
+	raw = append(append(bytes.Join(fields, []byte("|")), '\r'), rest...)
+	if r, err := s.Send(t.Context(), raw); err != nil || r.Class != orders.Pending {
+		t.Fatalf("%+v %v", r, err)
+	}
+	eventually(t, "the application acknowledgement", func() bool { return len(c.received()) == 1 })
+	if in := c.received()[0]; in.Ack == nil || in.Ack.Code != hl7.AA || in.Ack.ControlID != "M1" {
+		t.Errorf("%+v", in)
+	}
+	if m := ris.Messages()[0]; !slices.Equal(m.Answers, []string{"CA"}) {
+		t.Errorf("%+v", m)
 	}
 }

@@ -36,7 +36,7 @@ var sending = map[hl7sim.FaultKind]reception{
 	hl7sim.LargeDocument: {answers: "AA", kept: 1},
 	hl7sim.WrongCharset:  {answers: "AA", kept: 1},
 	hl7sim.Garbage:       {answers: "AR AA", kept: 1, bad: mllp.ErrGarbage, same: true},
-	hl7sim.WrongVersion:  {answers: "AA", kept: 1},
+	hl7sim.WrongVersion:  {answers: "AR", refused: 1},
 	hl7sim.WrongType:     {answers: "AR", refused: 1},
 	hl7sim.SendTwice:     {answers: "AA AA", kept: 1, same: true},
 	hl7sim.Flood:         {}, // TestFlood
