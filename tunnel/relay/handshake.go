@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	mrand "math/rand/v2"
 	"net/http"
 	"time"
 
@@ -108,7 +110,7 @@ func (r *Relay) challenge(ctx context.Context, sock *socket, t Token) (*wire.Hel
 		return nil, &refused{}
 	}
 	b, err = sock.read(time.Now().Add(r.cfg.HandshakeTimeout))
-	if tooLarge(err) {
+	if errors.Is(err, errLarge) {
 		return nil, &refused{code: wire.Close4413}
 	}
 	if err != nil {
@@ -162,6 +164,11 @@ func (r *Relay) begin(ctx context.Context, s *session, t Token, m Claim, at resu
 	go s.read()
 	if r.ended.Load() {
 		s.end(wire.CloseRestart, "")
+	}
+	if d := r.cfg.DrainSpread; d > 0 && r.draining.Load() { // began while we were greeting
+		if err := s.send(&wire.Drain{ReconnectInMS: mrand.N(d).Milliseconds()}); err != nil {
+			s.end(wire.CloseUnknownCode, "")
+		}
 	}
 	if t.UsedAt.IsZero() {
 		if err := r.cfg.Registry.UseToken(ctx, t.KID, r.cfg.Now().UTC()); err != nil {

@@ -81,7 +81,7 @@ func (s *session) read() {
 // blame returns the close code that a failed read earns.
 func (s *session) blame(err error) wire.CloseCode {
 	switch {
-	case tooLarge(err):
+	case errors.Is(err, errLarge):
 		return wire.Close4413
 	case errors.Is(err, errBinary):
 		return wire.Close4400

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -18,8 +19,11 @@ type socket struct {
 	mu   sync.Mutex // one writer at a time
 }
 
-// errBinary means that an agent sent a binary frame; only the relay sends those.
-var errBinary = errors.New("relay: a binary frame from an agent")
+// What an agent must not send: binary frames, which only the relay sends, and frames above wire.MaxControl.
+var (
+	errBinary = errors.New("relay: a binary frame from an agent")
+	errLarge  = errors.New("relay: too large a frame from an agent")
+)
 
 // Buffers are small and shared, because nearly all sockets are idle: 512 bytes to read, and one to write only while writing.
 var upgrader = websocket.Upgrader{
@@ -49,7 +53,6 @@ func upgrade(w http.ResponseWriter, q *http.Request) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.SetReadLimit(wire.MaxControl)
 	return &socket{conn: c}, nil
 }
 
@@ -71,14 +74,19 @@ func (k *socket) read(deadline time.Time) ([]byte, error) {
 	if err := k.conn.SetReadDeadline(deadline); err != nil {
 		return nil, err
 	}
-	kind, b, err := k.conn.ReadMessage()
+	kind, in, err := k.conn.NextReader()
 	if err != nil {
 		return nil, err
 	}
 	if kind != websocket.TextMessage {
 		return nil, errBinary
 	}
-	return b, nil
+	// The library's own read limit would close with 1009 before we can say what was wrong.
+	b, err := io.ReadAll(io.LimitReader(in, wire.MaxControl+1))
+	if err == nil && len(b) > wire.MaxControl {
+		err = errLarge
+	}
+	return b, err
 }
 
 // write sends one frame.
@@ -119,6 +127,3 @@ func codeOf(err error) wire.CloseCode {
 	}
 	return wire.CloseUnknownCode
 }
-
-// tooLarge says whether a frame was above the read limit.
-func tooLarge(err error) bool { return errors.Is(err, websocket.ErrReadLimit) }
