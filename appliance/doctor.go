@@ -23,6 +23,7 @@ func (a api) Doctor(ctx context.Context) ([]ui.Check, error) {
 	defer cancel()
 	checks := a.checkProvet(ctx)
 	checks = append(checks, a.checkTunnel(ctx)...)
+	checks = append(checks, a.checkWebhooks(ctx)...)
 	checks = append(checks, a.checkDICOM(ctx)...)
 	checks = append(checks, a.checkMachines()...)
 	checks = append(checks, a.checkRIS(ctx)...)

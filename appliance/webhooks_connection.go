@@ -11,6 +11,7 @@ import (
 	"github.com/rayhound/rayhound/appliance/config"
 	"github.com/rayhound/rayhound/appliance/problem"
 	"github.com/rayhound/rayhound/appliance/secret"
+	"github.com/rayhound/rayhound/drivers/provet"
 )
 
 // Names of the sealed secrets of the credential post.
@@ -36,6 +37,9 @@ func withConnection(f *config.File, s *secret.Store) (*config.File, error) {
 	c, ok, err := openJSON[connection](s, secretConnection)
 	if err != nil || !ok {
 		return f, err
+	}
+	if provet.SameBase(f.Provet.BaseURL, c.BaseURL) {
+		c.BaseURL = f.Provet.BaseURL // as its owner writes it
 	}
 	return f.WithConnection(c.BaseURL, c.ClientID), nil
 }

@@ -178,6 +178,7 @@ func (a *Appliance) useCredentials(ctx context.Context, o offer, who string) err
 	}
 	a.board.Clear(problem.ProvetUnconfigured, destProvet)
 	signal(a.pollNow)
+	signal(a.webhooks.wake)
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (c configCheckCmd) Run(e *env) error {
 		return err
 	}
 	e.printf("%s is good: %s.\n", e.configPath, count(len(f.Modalities), "machine"))
-	if f.Provet.BaseURL == "" || f.Provet.ClientID == "" {
+	if f, _ := e.withConnection(f); f.Provet.BaseURL == "" || f.Provet.ClientID == "" {
 		e.printf("Provet Cloud is not set up yet: fill in base_url and client_id in [provet] (RH-110).\n")
 	}
 	for _, m := range f.Modalities {
@@ -85,8 +85,12 @@ func (c configShowCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	f, sent := e.withConnection(f)
 	if c.JSON {
 		return e.json(f)
+	}
+	if sent {
+		e.printf("# base_url and client_id of [provet] are not in the settings file: Provet Cloud sent them.\n\n")
 	}
 	e.printf("%s", f.TOML())
 	return nil

@@ -70,6 +70,7 @@ func (e *env) probe() (ui.Probe, error) {
 	if err != nil {
 		return ui.Probe{}, err
 	}
+	f, _ = e.withConnection(f)
 	direct, err := e.provetClient(f)
 	if err != nil {
 		return ui.Probe{}, err

@@ -1,8 +1,35 @@
 package command
 
 import (
+	"encoding/json"
 	"time"
+
+	"github.com/rayhound/rayhound/appliance/config"
+	"github.com/rayhound/rayhound/appliance/secret"
 )
+
+// withConnection fills in the base_url and client_id that Provet Cloud sent, as
+// the service does; it reports whether it did. Where the data folder cannot be
+// read, the file stands alone.
+func (e *env) withConnection(f *config.File) (*config.File, bool) {
+	store, err := secret.NewStore(secret.Config{Dir: e.dataDir, CredentialsDir: e.Getenv("CREDENTIALS_DIRECTORY")})
+	if err != nil {
+		return f, false
+	}
+	sealed, err := store.Open(config.ConnectionSecret)
+	if err != nil {
+		return f, false
+	}
+	var c struct {
+		BaseURL  string `json:"base_url"`
+		ClientID string `json:"client_id"`
+	}
+	if json.Unmarshal([]byte(sealed.Reveal()), &c) != nil {
+		return f, false
+	}
+	filled := f.WithConnection(c.BaseURL, c.ClientID)
+	return filled, filled != f
+}
 
 type provetWebhooksCmd struct {
 	Register bool `name:"register" help:"Set up what is missing, and switch on what was switched off."`

@@ -5,10 +5,10 @@ package config
 const ConnectionSecret = "provet.connection"
 
 // WithConnection returns f with the base_url and the client_id that Provet Cloud
-// sent, when f leaves both empty or names the same base_url without a client_id;
-// else f itself. f is not changed.
+// sent, where f leaves them empty; f itself when it names another of the two. f is
+// not changed.
 func (f *File) WithConnection(baseURL, clientID string) *File {
-	if f.Provet.ClientID != "" || f.Provet.BaseURL != "" && f.Provet.BaseURL != baseURL {
+	if p := f.Provet; p.ClientID != "" && p.ClientID != clientID || p.BaseURL != "" && p.BaseURL != baseURL || baseURL == "" {
 		return f
 	}
 	filled := *f
