@@ -7,6 +7,7 @@ import (
 
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/appliance/problem"
+	"github.com/rayhound/rayhound/localdb"
 )
 
 // idleEvery is how often the idle rule looks.
@@ -36,8 +37,24 @@ func (c *core) idleOnce(ctx context.Context) error {
 		return err
 	}
 	now := c.now()
+	idle := map[*order.Order]*station{}
+	err = c.db.Read(ctx, func(s *localdb.Snapshot) error {
+		for _, o := range open {
+			st, err := c.idleStation(ctx, s, o, now)
+			if err != nil {
+				return err
+			}
+			if st != nil {
+				idle[o] = st
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	for _, o := range open {
-		if st := c.idleStation(o, now); st != nil {
+		if st := idle[o]; st != nil {
 			if err := c.applyIdle(ctx, o.ID, st); err != nil {
 				return err
 			}
@@ -51,22 +68,35 @@ func (c *core) clockWrong() bool {
 	return slices.ContainsFunc(c.board.All(), func(p problem.Problem) bool { return p.Code == problem.ClockSkew })
 }
 
+// deliveries are the kinds of timeline lines that tell of messages of ours: they
+// are no event of the order.
+var deliveries = []string{"reported", "parked", "told"}
+
 // idleStation returns the machine whose rule applies to o now, or nil. The time
-// runs from the last change, or from the scheduled time when that is later.
-func (c *core) idleStation(o *order.Order, now time.Time) *station {
+// runs from the last event in the order's timeline, or from the scheduled time
+// when that is later. What Provet Cloud shows is no event: it may be the echo of
+// what we wrote.
+func (c *core) idleStation(ctx context.Context, s *localdb.Snapshot, o *order.Order, now time.Time) (*station, error) {
 	if o.State != order.Scheduled && o.State != order.InProgress || noticed(o, problem.OrderIdle) {
-		return nil
-	}
-	since := o.ChangedAt
-	if o.Content.ScheduledAt.After(since) {
-		since = o.Content.ScheduledAt
+		return nil, nil
 	}
 	for _, name := range o.Stations() {
-		if st := c.routes.byName(name); st != nil && st.IdleAfter > 0 && now.Sub(since) >= st.IdleAfter {
-			return st
+		st := c.routes.byName(name)
+		if st == nil || st.IdleAfter <= 0 || now.Sub(o.CreatedAt) < st.IdleAfter || now.Sub(o.Content.ScheduledAt) < st.IdleAfter {
+			continue
+		}
+		since, ok, err := s.LastEventAt(ctx, o.ID, deliveries...)
+		if err != nil {
+			return nil, err
+		}
+		if !ok { // a line is written with every event; without any its making is one
+			since = o.CreatedAt
+		}
+		if now.Sub(since) >= st.IdleAfter {
+			return st, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func (c *core) applyIdle(ctx context.Context, id int64, st *station) error {
@@ -75,8 +105,8 @@ func (c *core) applyIdle(ctx context.Context, id int64, st *station) error {
 		if err != nil {
 			return err
 		}
-		if b.c.idleStation(o, b.now) == nil { // something happened meanwhile
-			return nil
+		if still, err := b.c.idleStation(b.ctx, b.tx.Snapshot, o, b.now); err != nil || still == nil { // something happened meanwhile
+			return err
 		}
 		after := st.IdleAfter.String()
 		switch st.IdleAction {

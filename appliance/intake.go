@@ -266,8 +266,13 @@ func practiceProblem(err error) *problem.Error {
 	return problem.Of(err)
 }
 
-// practiceWorks takes down what says that Provet cannot be used.
+// practiceWorks takes down what says that Provet cannot be used. When something
+// was said, what waits because of it is due at once: an outage of an hour must
+// not cost a quarter of an hour more.
 func (c *core) practiceWorks() {
+	if c.outageEnded() {
+		c.endBackOff()
+	}
 	for _, code := range []problem.Code{
 		problem.ProvetAuth, problem.ProvetUnreachable, problem.ProvetBaseURL,
 		problem.ProvetAnswer, problem.ProvetLimit, problem.ProvetUnconfigured,
