@@ -195,9 +195,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("relay: subscribe to wake-ups: %w", err)
 	}
+	subscribed := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	for _, loop := range []func(context.Context) error{
-		func(ctx context.Context) error { return r.takeWakeups(ctx, wakeups) },
+		func(ctx context.Context) error { return r.takeWakeups(ctx, subscribed, wakeups) },
 		r.askPending, r.askChanges, r.checkOwners, r.ping, r.writeAcks, r.writeNotes, r.expire, r.watch, r.tell,
 	} {
 		g.Go(func() error { return loop(ctx) })

@@ -16,16 +16,16 @@ func (r *Relay) wakeLocal(c wire.ClinicID, seq wire.Seq) {
 	r.polls.wake(c)
 }
 
-// takeWakeups hands wake-ups to sessions. They may come late, twice or never.
-func (r *Relay) takeWakeups(ctx context.Context, in <-chan Wakeup) error {
+// takeWakeups hands wake-ups to sessions. They may come late, twice or never. They end with subscribed, of which ctx is a part.
+func (r *Relay) takeWakeups(ctx, subscribed context.Context, in <-chan Wakeup) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case w, ok := <-in:
 			if !ok {
-				if ctx.Err() != nil {
-					return ctx.Err()
+				if subscribed.Err() != nil {
+					return subscribed.Err()
 				}
 				return errors.New("relay: the store's wake-ups ended")
 			}
