@@ -11,6 +11,7 @@
 //	go run ./appliance/bench history --finished 1000000
 //	go run ./appliance/bench idle --for 60s
 //	go run ./appliance/bench hostile
+//	go run ./appliance/bench ris
 package main
 
 import (
@@ -34,6 +35,7 @@ type program struct {
 	History historyCmd `cmd:"" help:"The same with a million finished orders in the database, and the start."`
 	Idle    idleCmd    `cmd:"" help:"What the real binary needs in a clinic without orders."`
 	Hostile hostileCmd `cmd:"" help:"A good machine while 64 hostile peers do what they like."`
+	RIS     risCmd     `cmd:"" name:"ris" help:"How fast a RIS that answers at once gets its messages."`
 	Serve   serveCmd   `cmd:"" hidden:"" help:"One appliance, started by the other commands."`
 	Attack  attackCmd  `cmd:"" hidden:"" help:"Hostile peers, started by hostile."`
 }
