@@ -29,7 +29,7 @@ func (r *Relay) asRefusal(err error) *refused {
 	if errors.As(err, &no) {
 		return no
 	}
-	if errors.Is(err, ErrUnknownClinic) || errors.Is(err, ErrNotPaired) {
+	if errors.Is(err, ErrUnknownClinic) || errors.Is(err, ErrNotPaired) || errors.Is(err, ErrUnknownToken) {
 		return &refused{code: wire.Close4401}
 	}
 	r.metrics.storeErrors.Inc()

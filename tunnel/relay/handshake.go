@@ -71,6 +71,11 @@ func (r *Relay) greet(ctx context.Context, sock *socket, t Token) error {
 	if err != nil {
 		return err
 	}
+	if t.UsedAt.IsZero() {
+		if err := r.cfg.Registry.UseToken(ctx, t.KID, r.cfg.Now().UTC()); err != nil {
+			return err
+		}
+	}
 	unlock := r.claims.lock(string(t.Clinic))
 	defer unlock()
 	r.flushOne(ctx, r.sessions.get(t.Clinic)) // what the last session acked counts before the claim
@@ -93,7 +98,7 @@ func (r *Relay) greet(ctx context.Context, sock *socket, t Token) error {
 		s.acked = at.start
 		r.acks.add(s)
 	}
-	return r.begin(ctx, s, t, m, at, v)
+	return r.begin(ctx, s, m, at, v)
 }
 
 // challenge asks the agent to sign and returns its hello.
@@ -131,7 +136,7 @@ func (r *Relay) challenge(ctx context.Context, sock *socket, t Token) (*wire.Hel
 }
 
 // begin says welcome, ends the session before, and lets the new one run.
-func (r *Relay) begin(ctx context.Context, s *session, t Token, m Claim, at resumption, v verdict) error {
+func (r *Relay) begin(ctx context.Context, s *session, m Claim, at resumption, v verdict) error {
 	if err := s.send(r.welcome(s.clinic, m, at)); err != nil {
 		return &refused{}
 	}
@@ -168,11 +173,6 @@ func (r *Relay) begin(ctx context.Context, s *session, t Token, m Claim, at resu
 	if d := r.cfg.DrainSpread; d > 0 && r.draining.Load() { // began while we were greeting
 		if err := s.send(&wire.Drain{ReconnectInMS: mrand.N(d).Milliseconds()}); err != nil {
 			s.end(wire.CloseUnknownCode, "")
-		}
-	}
-	if t.UsedAt.IsZero() {
-		if err := r.cfg.Registry.UseToken(ctx, t.KID, r.cfg.Now().UTC()); err != nil {
-			r.log.Warn("the use of a token was not recorded", "clinic", s.clinic, "error", err)
 		}
 	}
 	s.rotateIfDue(ctx)

@@ -165,10 +165,9 @@ func (m *metrics) closed(c wire.CloseCode) { m.closes.WithLabelValues(codeLabel(
 
 // lost counts a socket that the other side ended. Codes are bounded, because an agent chooses them.
 func (m *metrics) lost(c wire.CloseCode) {
-	switch c {
-	case wire.CloseNormal, wire.CloseGoingAway, wire.CloseUnknownCode:
-		m.reconnects.WithLabelValues(codeLabel(c)).Inc()
-	default:
-		m.reconnects.WithLabelValues("other").Inc()
+	label := "other"
+	if c == wire.CloseNormal || c == wire.CloseGoingAway || c == wire.CloseUnknownCode {
+		label = codeLabel(c)
 	}
+	m.reconnects.WithLabelValues(label).Inc()
 }

@@ -45,7 +45,7 @@ func TestDrain(t *testing.T) {
 	}
 	a.post("while draining")
 	_, _, resp, err := a.upgrade()
-	if err == nil || resp.StatusCode != 503 {
+	if err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Fatalf("let in: %v", err)
 	}
 	resp.Body.Close()
@@ -157,7 +157,12 @@ func TestOfflineNotices(t *testing.T) {
 	step(time.Hour, "offline offline")
 	step(6*24*time.Hour, "offline offline offline")
 	a.mustConnect()
-	step(0, "offline offline offline recovery")
+	eventually(t, "the recovery is told", func() bool {
+		if err := w.relay.TellDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return told.kinds() == "offline offline offline recovery"
+	})
 	told.mu.Lock()
 	defer told.mu.Unlock()
 	if told.got[1]["detail"] != "24h" || told.got[1]["clinic"] != "Dr. Hound" || told.got[1]["clinic_id"] != string(a.id) {
@@ -180,19 +185,19 @@ func TestMetricsAndStatusPage(t *testing.T) {
 		return rec.Result(), string(b)
 	}
 	resp, body := get("/metrics", "192.0.2.1:1", "relay")
-	if resp.StatusCode != 200 || !strings.Contains(body, `rayhound_relay_ingest_total{result="ok"} 1`) {
+	if resp.StatusCode != http.StatusOK || !strings.Contains(body, `rayhound_relay_ingest_total{result="ok"} 1`) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	if strings.Contains(body, string(a.id)) || strings.Contains(body, "Paws") {
 		t.Error("the metrics name a clinic")
 	}
 	resp, body = get("/", "127.0.0.1:1", "127.0.0.1:9090")
-	if resp.StatusCode != 200 || !strings.Contains(body, "&lt;b&gt;Paws") || strings.Contains(body, "<b>Paws") ||
+	if resp.StatusCode != http.StatusOK || !strings.Contains(body, "&lt;b&gt;Paws") || strings.Contains(body, "<b>Paws") ||
 		!strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("%d %s %v", resp.StatusCode, body, resp.Header)
 	}
 	for _, tt := range [][2]string{{"192.0.2.1:1", "127.0.0.1"}, {"127.0.0.1:1", "evil.example.com"}} {
-		if resp, _ := get("/", tt[0], tt[1]); resp.StatusCode != 403 {
+		if resp, _ := get("/", tt[0], tt[1]); resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%v: %d", tt, resp.StatusCode)
 		}
 	}
@@ -235,7 +240,9 @@ func TestAdmin(t *testing.T) {
 func TestConfig(t *testing.T) {
 	mem := newMemory()
 	for _, c := range []relay.Config{
-		{}, {PublicURL: "https://x"}, {Store: mem, Registry: mem, PublicURL: "relay.example.com"},
+		{},
+		{PublicURL: "https://x"},
+		{Store: mem, Registry: mem, PublicURL: "relay.example.com"},
 		{Store: mem, Registry: mem, PublicURL: "https://x", MaxBody: 2 << 20},
 	} {
 		if _, err := relay.New(c); err == nil {

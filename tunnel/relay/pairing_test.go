@@ -153,7 +153,7 @@ func TestPairingAgain(t *testing.T) {
 		t.Errorf("%d", code)
 	}
 	_, _, resp, err := old.upgrade()
-	if err == nil || resp.StatusCode != 401 {
+	if err == nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("%v", err)
 	}
 	resp.Body.Close()
@@ -188,7 +188,7 @@ func TestRotation(t *testing.T) {
 			return false
 		}
 		resp.Body.Close()
-		return resp.StatusCode == 401
+		return resp.StatusCode == http.StatusUnauthorized
 	}
 
 	l := a.mustConnect()

@@ -221,7 +221,9 @@ func (r *Relay) end() {
 	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
 	defer stop()
 	r.flushAcks(ctx)
-	r.flushNotes(ctx, true)
+	if err := r.flushNotes(ctx, true); err != nil {
+		r.log.Warn("the store failed", "task", "notes", "error", err)
+	}
 }
 
 // Close ends a relay that is not running, without waiting for anybody. After Run it does nothing.

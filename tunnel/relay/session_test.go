@@ -201,7 +201,7 @@ func TestAcceptBucket(t *testing.T) {
 	a := w.pair("c")
 	a.mustConnect()
 	_, _, resp, err := a.upgrade()
-	if err == nil || resp == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Fatalf("%v %v", resp, err)
 	}
 	resp.Body.Close()
@@ -367,9 +367,8 @@ func TestHeartbeat(t *testing.T) {
 	dead, well := w.pair("dead"), w.pair("well")
 	d, l := dead.mustConnect(), well.mustConnect()
 	d.c.SetPingHandler(func(string) error { return nil })
-	if code := d.closed(); code != wire.CloseGoingAway {
-		t.Errorf("%d", code)
-	}
+	code := make(chan wire.CloseCode, 1)
+	go func() { code <- d.closed() }()
 	pings := 0
 	answer := l.c.PingHandler()
 	l.c.SetPingHandler(func(s string) error {
@@ -380,6 +379,9 @@ func TestHeartbeat(t *testing.T) {
 	})
 	if got := l.body(); got != "still here" {
 		t.Errorf("%q", got)
+	}
+	if c := <-code; c != wire.CloseGoingAway {
+		t.Errorf("%d", c)
 	}
 }
 
@@ -399,7 +401,7 @@ func TestRevocation(t *testing.T) {
 		t.Errorf("%d", code)
 	}
 	_, _, resp, err := a.upgrade()
-	if err == nil || resp.StatusCode != 403 {
+	if err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("%v", err)
 	}
 	resp.Body.Close()
