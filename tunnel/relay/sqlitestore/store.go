@@ -45,12 +45,10 @@ type Store struct {
 	writePool, readPool *sql.DB
 	after               *sql.Stmt
 	w                   *writer
-	acks                *acks
-	hub                 hub
+	hub                 sqlrecords.Hub
 	lock                runLock
 	reserve             reserve
 	keys                sync.Map // wire.ClinicID -> int64, the row of a clinic; never changes
-	epochs              sync.Map // wire.ClinicID -> wire.Epoch, of Claims of this process
 	closeOnce           sync.Once
 	closeErr            error
 }
@@ -81,7 +79,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("sqlitestore: make the folder: %w", err)
 	}
-	s := &Store{cfg: cfg, acks: newAcks()}
+	s := &Store{cfg: cfg}
 	s.lock.path = cfg.Path + ".relay-lock"
 	s.reserve = reserve{path: cfg.Path + ".reserve", size: cfg.Reserve}
 	s.Records = sqlrecords.New(transactions{s}, sqlrecords.Dialect{

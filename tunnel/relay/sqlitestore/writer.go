@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rayhound/rayhound/tunnel/relay"
+	"github.com/rayhound/rayhound/tunnel/relay/internal/sqlrecords"
 	"github.com/rayhound/rayhound/tunnel/wire"
 )
 
@@ -157,7 +158,7 @@ func (w *writer) run() {
 			w.collect(j)
 			w.commit()
 		case <-tick.C:
-			w.s.acks.due()
+			w.s.Acks.Due()
 			w.commit()
 		case <-w.closing:
 			w.drain()
@@ -170,8 +171,8 @@ func (w *writer) run() {
 func (w *writer) drain() {
 	for {
 		w.collect(nil)
-		w.s.acks.due()
-		if len(w.batch) == 0 && w.s.acks.idle() {
+		w.s.Acks.Due()
+		if len(w.batch) == 0 && w.s.Acks.Idle() {
 			return
 		}
 		if !w.commit() && len(w.batch) == 0 {
@@ -203,7 +204,7 @@ func (w *writer) collect(first *job) {
 // neighbours. It reports whether all went well.
 func (w *writer) commit() bool {
 	ctx := context.Background()
-	acks := w.s.acks.take()
+	acks := w.s.Acks.Take()
 	jobs := w.batch
 	if len(jobs) == 0 && len(acks) == 0 {
 		return true
@@ -214,7 +215,7 @@ func (w *writer) commit() bool {
 		if isFull(err) {
 			w.full()
 		}
-		w.s.acks.back(acks)
+		w.s.Acks.Back(acks)
 		w.singly(ctx, jobs, err)
 	} else if w.fullUntil.Load() != 0 && hasEvent(jobs) {
 		w.fullUntil.Store(0)
@@ -254,7 +255,7 @@ func (w *writer) singly(ctx context.Context, jobs []*job, cause error) {
 
 // transaction runs jobs and acks and commits. An error means that nothing of them is stored; the error of one job, which
 // changed nothing, is left in it.
-func (w *writer) transaction(ctx context.Context, jobs []*job, acks []pendingAck) (err error) {
+func (w *writer) transaction(ctx context.Context, jobs []*job, acks []sqlrecords.PendingAck) (err error) {
 	if err := w.c.begin(ctx); err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (w *writer) transaction(ctx context.Context, jobs []*job, acks []pendingAck
 		}
 	}
 	for _, a := range acks {
-		if err := w.s.settle(ctx, w.c, a); err != nil {
+		if err := w.s.Settle(ctx, writeTx{w.c}, a); err != nil {
 			return err
 		}
 	}
@@ -288,11 +289,7 @@ func (w *writer) insert(ctx context.Context, j *job) error {
 	e := &j.event
 	r, err := w.c.exec(ctx, insertText, j.clinic, e.ReceivedAt.UnixMicro(), e.Kind, int64(len(e.Header)+len(e.Body)), blob(e.Header), blob(e.Body))
 	if err != nil {
-		if isRow(err) {
-			j.err = failure(err)
-			return nil
-		}
-		return err
+		return err // it may have ended the transaction: singly finds the one at fault
 	}
 	n, err := r.LastInsertId()
 	j.seq, j.err = wire.Seq(n), nil

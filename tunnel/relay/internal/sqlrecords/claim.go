@@ -8,12 +8,12 @@ import (
 	"github.com/rayhound/rayhound/tunnel/wire"
 )
 
-// Claim implements relay.Store. before runs first in the same transaction: there a store settles acks it has put off.
-func (r *Records) Claim(ctx context.Context, id wire.ClinicID, who relay.Claimant, before func(Tx) error) (relay.Claim, error) {
+// Claim implements relay.Store.
+func (r *Records) Claim(ctx context.Context, id wire.ClinicID, who relay.Claimant) (relay.Claim, error) {
 	var c relay.Claim
 	err := r.db.Write(ctx, func(tx Tx) (err error) {
-		if before != nil {
-			if err := before(tx); err != nil {
+		for _, a := range r.Acks.of(id) {
+			if err := r.Settle(ctx, tx, a); err != nil {
 				return err
 			}
 		}
@@ -31,6 +31,7 @@ func (r *Records) Claim(ctx context.Context, id wire.ClinicID, who relay.Claiman
 	if err != nil {
 		return relay.Claim{}, err
 	}
+	r.Raise(id, c.Epoch)
 	return c, nil
 }
 
@@ -41,6 +42,7 @@ func (r *Records) Mailbox(ctx context.Context, id wire.ClinicID) (relay.Claim, e
 		c, _, err = r.mailbox(ctx, tx, id, "")
 		return err
 	})
+	c.Acked = r.held(id, c.Acked, c.Head, c.Epoch)
 	return c, err
 }
 
@@ -67,8 +69,8 @@ func (r *Records) mailbox(ctx context.Context, tx Tx, id wire.ClinicID, lock str
 
 func clip(s string, n int) string { return s[:min(len(s), n)] }
 
-// Epoch returns the present session epoch of a clinic.
-func (r *Records) Epoch(ctx context.Context, id wire.ClinicID) (wire.Epoch, error) {
+// epoch returns the present session epoch of a clinic.
+func (r *Records) epoch(ctx context.Context, id wire.ClinicID) (wire.Epoch, error) {
 	var e wire.Epoch
 	err := r.db.Read(ctx, func(tx Tx) error {
 		found, err := one(ctx, tx, `SELECT m.session_epoch FROM mailbox m JOIN clinic c ON c.n = m.clinic WHERE c.id = ?`, []any{(*int64)(&e)}, string(id))
@@ -80,29 +82,27 @@ func (r *Records) Epoch(ctx context.Context, id wire.ClinicID) (wire.Epoch, erro
 	return e, err
 }
 
-// Settle writes one ack. It reports false when another session has claimed the clinic. An ack above the head counts as
-// one of the head: otherwise it would hide what comes next.
-func (r *Records) Settle(ctx context.Context, tx Tx, id wire.ClinicID, seq wire.Seq, ep wire.Epoch, at time.Time) (bool, error) {
+// Settle writes one ack. Of a stale one, or of an unknown clinic, it writes nothing. An ack above the head counts as one
+// of the head: otherwise it would hide what comes next.
+func (r *Records) Settle(ctx context.Context, tx Tx, a PendingAck) error {
 	var n, epoch, acked, head int64
 	found, err := one(ctx, tx, `SELECT m.clinic, m.session_epoch, m.acked, `+r.dialect.Head+` FROM mailbox m
-		WHERE m.clinic = (SELECT n FROM clinic WHERE id = ?)`+r.dialect.ForUpdate, []any{&n, &epoch, &acked, &head}, string(id))
-	if err != nil {
-		return false, err
+		WHERE m.clinic = (SELECT c.n FROM clinic c WHERE c.id = ?)`+r.dialect.ForUpdate, []any{&n, &epoch, &acked, &head}, string(a.Clinic))
+	if err != nil || !found {
+		return err
 	}
-	if !found || epoch != int64(ep) {
-		return false, nil
+	r.Raise(a.Clinic, wire.Epoch(epoch))
+	to := min(int64(a.Seq), head)
+	if epoch != int64(a.Epoch) || to <= acked {
+		return nil
 	}
-	to := min(int64(seq), head)
-	if to <= acked {
-		return true, nil
-	}
-	now := micro(at)
 	if _, err := tx.Exec(ctx, `UPDATE mailbox SET acked = ? WHERE clinic = ?`, to, n); err != nil {
-		return false, err
+		return err
 	}
+	at := micro(a.At)
 	_, err = tx.Exec(ctx, `INSERT INTO ack_mark (clinic, hour, at, seq) VALUES (?, ?, ?, ?)
-		ON CONFLICT (clinic, hour) DO UPDATE SET at = excluded.at, seq = excluded.seq`, n, now/int64(time.Hour/time.Microsecond), now, to)
-	return err == nil, err
+		ON CONFLICT (clinic, hour) DO UPDATE SET at = excluded.at, seq = excluded.seq`, n, at/microHour, at, to)
+	return err
 }
 
 // ReceivedAt implements relay.Store.

@@ -13,6 +13,8 @@ const (
 	batchRows = 1000
 	// keepPairing is how long a pairing is kept after its end of validity, so that a late try gets a true answer.
 	keepPairing = 24 * time.Hour
+	// microHour is an hour in the unit of the columns.
+	microHour = int64(time.Hour / time.Microsecond)
 	// largestEvent bounds the size of an event: body and header.
 	largestEvent = relay.MaxBodyLimit + relay.MaxSealing + wire.MaxHeader
 )
@@ -292,7 +294,7 @@ func (x *expiry) rest(ctx context.Context, now time.Time) error {
 			text string
 			arg  int64
 		}{
-			{`DELETE FROM hourly WHERE hour < ?`, metadata / int64(time.Hour/time.Microsecond)},
+			{`DELETE FROM hourly WHERE hour < ?`, metadata / microHour},
 			{`DELETE FROM pairing WHERE expires_at < ?`, micro(now.Add(-keepPairing))},
 			{`DELETE FROM notice WHERE at < ?`, metadata},
 			{`DELETE FROM audit WHERE at < ?`, micro(now.Add(-x.l.Audit))},

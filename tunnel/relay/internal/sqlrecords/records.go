@@ -8,6 +8,7 @@ package sqlrecords
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/rayhound/rayhound/tunnel/relay"
@@ -45,14 +46,17 @@ type Dialect struct {
 
 // Records implements relay.Registry and the slow half of relay.Store.
 type Records struct {
+	Acks *Acks
+
 	db      DB
 	dialect Dialect
 	now     func() time.Time
+	epochs  sync.Map // wire.ClinicID -> wire.Epoch: the session epochs this process knows of
 }
 
 // New returns the records of a database whose schema is up to date.
 func New(db DB, d Dialect, now func() time.Time) *Records {
-	return &Records{db: db, dialect: d, now: now}
+	return &Records{Acks: newAcks(), db: db, dialect: d, now: now}
 }
 
 // errNothing ends a transaction that found nothing to change.

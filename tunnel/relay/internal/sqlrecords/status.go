@@ -100,7 +100,7 @@ func (r *Records) Owned(ctx context.Context, node relay.NodeID) ([]relay.Ownersh
 			if err := scan((*string)(&o.Clinic), (*int64)(&o.Epoch), (*int64)(&o.Acked), &revoked, (*int64)(&o.Head)); err != nil {
 				return err
 			}
-			o.Revoked = revoked != 0
+			o.Revoked, o.Acked = revoked != 0, r.held(o.Clinic, o.Acked, o.Head, o.Epoch)
 			out = append(out, o)
 			return nil
 		}, string(node))
@@ -113,13 +113,18 @@ func (r *Records) Pending(ctx context.Context, node relay.NodeID) ([]relay.Wakeu
 	var out []relay.Wakeup
 	err := r.db.Read(ctx, func(tx Tx) error {
 		out = nil
-		return tx.Query(ctx, `SELECT c.id, `+r.dialect.Head+` FROM mailbox m JOIN clinic c ON c.n = m.clinic
+		return tx.Query(ctx, `SELECT c.id, m.session_epoch, m.acked, `+r.dialect.Head+` FROM mailbox m JOIN clinic c ON c.n = m.clinic
 			WHERE m.node = ? AND `+r.dialect.Head+` > m.acked`, func(scan Scan) error {
-			var id string
-			var head int64
-			err := scan(&id, &head)
-			out = append(out, relay.Wakeup{Clinic: wire.ClinicID(id), Seq: wire.Seq(head)})
-			return err
+			var w relay.Wakeup
+			var epoch wire.Epoch
+			var acked wire.Seq
+			if err := scan((*string)(&w.Clinic), (*int64)(&epoch), (*int64)(&acked), (*int64)(&w.Seq)); err != nil {
+				return err
+			}
+			if r.held(w.Clinic, acked, w.Seq, epoch) < w.Seq {
+				out = append(out, w)
+			}
+			return nil
 		}, string(node))
 	})
 	return out, err
