@@ -1,10 +1,12 @@
 package appliance_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -146,9 +148,36 @@ func TestRISTellsAboutAnOrder(t *testing.T) {
 	if seen < 2 {
 		t.Errorf("%d checks of HL7", seen)
 	}
+	var bundle bytes.Buffer
+	p.ok(p.api.SupportFile(ctx, &bundle))
+	tellsNothing(t, bundle.Bytes(), "fracture", "Straße", "%PDF-1.4")
 	p.restart()
 	if again, err := p.api.Report(ctx, acc); err != nil || len(again.Documents) != 3 {
 		t.Errorf("after a restart: %+v %v", again, err)
+	}
+}
+
+// tellsNothing looks for words in every file of a zip.
+func tellsNothing(t *testing.T, bundle []byte, words ...string) {
+	t.Helper()
+	r, err := zip.NewReader(bytes.NewReader(bundle), int64(len(bundle)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.File {
+		rc, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(rc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range words {
+			if bytes.Contains(bytes.ToLower(b), []byte(strings.ToLower(w))) {
+				t.Errorf("%s holds %q", f.Name, w)
+			}
+		}
 	}
 }
 

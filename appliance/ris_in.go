@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/rayhound/rayhound/drivers/hl7"
 	"github.com/rayhound/rayhound/drivers/hl7/orders"
@@ -13,6 +14,8 @@ import (
 type inbound struct {
 	wakeQuiet chan struct{} // size 1: something waits for quiet
 	wakeReply chan struct{} // size 1: an application acknowledgement is to be sent
+
+	refused sync.Map // when a message was refused last, by the subject of RH-427
 }
 
 // said is one message of a RIS on its way into the orders.

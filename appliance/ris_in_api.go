@@ -141,10 +141,18 @@ func (a api) hl7Status(ctx context.Context, st *ui.Status) error {
 				i = len(st.RIS)
 				st.RIS = append(st.RIS, ui.RIS{Name: p.Name})
 			}
-			st.RIS[i].LastMessageAt, st.RIS[i].LastType = last.At, printable(clipped(last.Type, 40))
+			st.RIS[i].LastMessageAt, st.RIS[i].LastType = last.At, messageType(last.Type)
 		}
 		return nil
 	})
+}
+
+// messageType is MSH-9 as far as it is one: anybody may have sent it.
+func messageType(s string) string {
+	if len(s) > 15 || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789^_") != "" {
+		return ""
+	}
+	return s
 }
 
 // checkHL7 looks whether the HL7 ports are open, and when each RIS sent last.

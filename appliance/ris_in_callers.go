@@ -144,7 +144,8 @@ func (r *risCallers) refuse(addr netip.Addr, reason string) {
 	}, x.first)
 }
 
-// forget takes callers down that have not called for a day, or may call by now.
+// forget takes callers down that have not called for a day, or may call by now,
+// and messages that were refused a day ago.
 func (r *risCallers) forget() {
 	now := r.c.now()
 	r.mu.Lock()
@@ -153,6 +154,13 @@ func (r *risCallers) forget() {
 		gone[addr] = now.Sub(x.last) > callersFor
 	}
 	r.mu.Unlock()
+	r.c.inbound.refused.Range(func(subject, at any) bool {
+		if now.Sub(at.(time.Time)) > callersFor {
+			r.c.inbound.refused.Delete(subject)
+			r.c.board.Clear(problem.RISMessage, subject.(string))
+		}
+		return true
+	})
 	for addr, old := range gone {
 		if !old && !r.allowed(addr) {
 			continue

@@ -43,7 +43,7 @@ func (a *Appliance) wireRISIn() {
 	if len(peers) == 0 {
 		return
 	}
-	a.core.inbound = inbound{wakeQuiet: make(chan struct{}, 1), wakeReply: make(chan struct{}, 1)}
+	a.core.inbound.wakeQuiet, a.core.inbound.wakeReply = make(chan struct{}, 1), make(chan struct{}, 1)
 	profiles := make([]orders.Profile, 0, len(peers))
 	for _, p := range peers {
 		profile := p.profile

@@ -164,5 +164,9 @@ func (b *batch) quietCame(h localdb.HL7Held) error {
 	}
 	e := evidenceOf(said{ris: h.RIS, controlID: h.ControlID}, target{o, h.SPSID}, &rep)
 	e.Reason = "nothing more came for " + rep.Quiet.String()
+	if !open(o, h.SPSID) { // it was closed meanwhile: nothing new was said
+		e.OrderID, e.At = o.ID, b.now
+		return b.tx.AddEvidence(b.ctx, &e)
+	}
 	return b.observe(o, e)
 }

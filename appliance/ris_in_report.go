@@ -185,8 +185,12 @@ func (b *batch) risEnded(s said, t target, rep *orders.Report) error {
 func (b *batch) risCloses(s said, t target, e order.Evidence, word string) (applied bool, err error) {
 	o := t.order
 	if e.Event == order.StepDiscontinued {
-		if _, err := order.Next(o.State, e.Event); err != nil {
+		_, err := order.Next(o.State, e.Event)
+		if errors.Is(err, order.ErrRefused) {
 			return false, nil
+		}
+		if err != nil {
+			return true, err
 		}
 		return true, b.observe(o, e)
 	}

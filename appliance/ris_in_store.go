@@ -144,6 +144,7 @@ func (b *batch) raiseRefused(m *localdb.HL7In) {
 		who = m.Peer
 	}
 	b.after = append(b.after, func() {
+		b.c.inbound.refused.Store(who, b.now)
 		b.c.board.Raise(problem.RISMessage, who, problem.Args{"ris": who, "reason": reason})
 	})
 }
@@ -152,13 +153,18 @@ func (b *batch) raiseRefused(m *localdb.HL7In) {
 // was answered CA at first. What it says of orders counts as if it had come on
 // its own.
 func (b *batch) answered(s said, r *orders.Received) error {
+	settled := false
 	if p := b.c.routes.peer(s.ris); p != nil {
-		if _, err := b.applicationAck(p, r.Ack.ControlID, r.AckClass); err != nil {
+		var err error
+		if settled, err = b.applicationAck(p, r.Ack.ControlID, r.AckClass); err != nil {
 			return err
 		}
 	}
 	for i := range r.Reports {
 		rep := &r.Reports[i]
+		if settled && rep.Meaning == orders.Refused { // said with the acknowledgement
+			continue
+		}
 		found, err := b.findReported(s, rep)
 		if err != nil {
 			return err

@@ -49,7 +49,7 @@ func newRIS(t *testing.T, change ...func(*config.RIS)) *ris {
 			k.routes.stations[i].DoneWhen = []order.Source{order.MPPS, order.HL7}
 		}
 	})
-	c.inbound = inbound{wakeQuiet: make(chan struct{}, 1), wakeReply: make(chan struct{}, 1)}
+	c.inbound.wakeQuiet, c.inbound.wakeReply = make(chan struct{}, 1), make(chan struct{}, 1)
 	return &ris{clinic: c, peer: p, receiver: receiverOf(c.core, p)}
 }
 

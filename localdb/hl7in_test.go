@@ -86,7 +86,9 @@ func TestDocumentsComeInParts(t *testing.T) {
 			t.Errorf("%d bytes came back as %d", size, got.Len())
 		}
 	}
-	err := db.Write(ctx, func(tx *Tx) error { return tx.AddDocument(ctx, &Document{OrderID: o.ID, Kind: DocumentPDF}, make([]byte, MaxDocument+1)) })
+	err := db.Write(ctx, func(tx *Tx) error {
+		return tx.AddDocument(ctx, &Document{OrderID: o.ID, Kind: DocumentPDF}, make([]byte, MaxDocument+1))
+	})
 	if !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a document above the limit: %v", err)
 	}

@@ -82,6 +82,7 @@ func (f *fake) SetSecret(_ context.Context, _ string, v secret.Secret) error {
 	f.value = v
 	return f.err
 }
+
 func (f *fake) Pair(_ context.Context, relayURL, code string) (Pairing, error) {
 	return Pairing{RelayURL: relayURL, ClinicID: code}, f.err
 }
@@ -251,6 +252,32 @@ func TestViewOrder(t *testing.T) {
 	} {
 		if !strings.Contains(string(b), `"`+key+`":`) {
 			t.Errorf("no %s", key)
+		}
+	}
+}
+
+// A file is sent to be saved, never to be shown.
+func TestReports(t *testing.T) {
+	f := &fake{}
+	addr, _ := start(t, f)
+	if status, body := call(t, addr, "GET", "/api/v1/orders/A1/report", ""); status != 200 || !strings.Contains(body, `"text":"All is well"`) {
+		t.Error(status, body)
+	}
+	status, body, head := request(t, "GET", "http://"+addr+"/api/v1/orders/A1/documents/7", "", "Authorization", "Bearer "+token)
+	if status != 200 || body != "%PDF-" || head.Get("Content-Type") != "application/octet-stream" ||
+		!strings.Contains(head.Get("Content-Disposition"), "report-7.pdf") {
+		t.Error(status, head, body)
+	}
+	if status, body := call(t, addr, "GET", "/api/v1/orders/A1/documents/x", ""); status != 400 {
+		t.Error(status, body)
+	}
+	f.err = problem.New(problem.OrderUnknown, problem.Args{"accession": "A1"}, nil)
+	if status, body := call(t, addr, "GET", "/api/v1/orders/A1/documents/7", ""); status != 404 || !strings.Contains(body, "RH-209") {
+		t.Error(status, body)
+	}
+	for mime, want := range map[string]string{"application/pdf": ".pdf", "text/plain; charset=utf-8": ".txt", "../../x": ".bin", "": ".bin"} {
+		if got := (Document{ID: 7, MIME: mime}).FileName(); got != "report-7"+want {
+			t.Errorf("%q: %q", mime, got)
 		}
 	}
 }
