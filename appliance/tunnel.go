@@ -175,7 +175,9 @@ func (t *tunnel) runWith(ctx context.Context, p *pairing) error {
 		case <-t.again:
 			tick.Stop()
 			stop()
-			<-ended
+			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+				t.log.LogAttrs(ctx, slog.LevelWarn, "the former agent ended", errAttr(err))
+			}
 			return nil
 		case err := <-ended:
 			tick.Stop()
