@@ -50,12 +50,14 @@ func (a *Appliance) wireConnection() (err error) {
 	a.hookup.file, a.hookup.again = a.cfg.Settings.Provet, make(chan struct{}, 1)
 	a.webhooks.wake = make(chan struct{}, 1)
 	filled, err := withConnection(a.cfg.Settings, a.secrets)
-	if problem.Of(err) != nil { // sealed on another computer: as if nothing had come
-		a.log.LogAttrs(context.Background(), slog.LevelWarn, "the connection that Provet Cloud sent cannot be opened", errAttr(err))
-		return nil
+	p := problem.Of(err)
+	if p == nil {
+		a.cfg.Settings = filled
+		return err
 	}
-	a.cfg.Settings = filled
-	return err
+	// Sealed on another computer: as if nothing had come, which RH-110 says.
+	a.log.LogAttrs(context.Background(), slog.LevelWarn, "the connection that Provet Cloud sent cannot be opened", errAttr(err))
+	return nil //nolint:nilerr // see above
 }
 
 // wireWebhooks joins the intake of credentials and the webhooks to the tunnel.

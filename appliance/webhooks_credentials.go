@@ -91,7 +91,7 @@ func (a *Appliance) takeCredentials(ctx context.Context, r wire.Request) error {
 	if err != nil && problem.Of(err) == nil {
 		return err
 	}
-	switch verdict, reason := judge(h, set.Provet, known); verdict {
+	switch verdict, reason := judge(h, set.Provet, known, a.cfg.NoCallBudget); verdict {
 	case credentialsKnown:
 		return nil
 	case credentialsAsk:
@@ -125,8 +125,9 @@ const (
 	credentialsAsk                                 // a person decides
 )
 
-// judge compares a credential post with what is in use.
-func judge(h provet.Hookup, set config.Provet, known string) (v credentialsVerdict, reason string) {
+// judge compares a credential post with what is in use. local says that Provet
+// Cloud may be a simulator on this computer.
+func judge(h provet.Hookup, set config.Provet, known string, local bool) (v credentialsVerdict, reason string) {
 	switch {
 	case set.BaseURL != "" && !provet.SameBase(set.BaseURL, h.BaseURL):
 		return credentialsAsk, "another address or organisation is in use"
@@ -134,7 +135,7 @@ func judge(h provet.Hookup, set config.Provet, known string) (v credentialsVerdi
 		return credentialsAsk, "another client id is in use"
 	case set.BaseURL != "" && set.ClientID != "" && known == h.Secret:
 		return credentialsKnown, ""
-	case set.BaseURL == "" && !provet.IsProvetHost(h.BaseURL):
+	case set.BaseURL == "" && !provet.IsProvetHost(h.BaseURL, local):
 		return credentialsAsk, "the address is none of Provet Cloud's"
 	}
 	return credentialsTake, ""

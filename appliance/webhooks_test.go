@@ -35,11 +35,12 @@ func TestJudgeCredentials(t *testing.T) {
 		"another host":                       {with(func(h *provet.Hookup) { h.BaseURL = "https://us.provetcloud.com/4321" }), full, "s1", credentialsAsk},
 		"another host, no secret yet":        {with(func(h *provet.Hookup) { h.BaseURL = "https://evil.invalid/4321" }), full, "", credentialsAsk},
 		"a stranger's host, nothing set up":  {with(func(h *provet.Hookup) { h.BaseURL = "https://evil.invalid/4321" }), config.Provet{}, "", credentialsAsk},
+		"this computer, nothing set up":      {with(func(h *provet.Hookup) { h.BaseURL = "http://127.0.0.1:80/4321" }), config.Provet{}, "", credentialsAsk},
 		"a client id without an address":     {sent, config.Provet{ClientID: "c1"}, "", credentialsTake},
 		"a client id of another, no address": {sent, config.Provet{ClientID: "c9"}, "", credentialsAsk},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, reason := judge(tt.sent, tt.set, tt.known)
+			got, reason := judge(tt.sent, tt.set, tt.known, false)
 			if got != tt.want || (reason != "") != (got == credentialsAsk) {
 				t.Errorf("got %d, %q", got, reason)
 			}

@@ -151,15 +151,16 @@ func plainText(s string, most int) bool {
 	return true
 }
 
-// IsProvetHost reports whether a base URL lies on a domain of Provet Cloud
-// (provetcloud.com and below), or on this computer, where simulators are.
-func IsProvetHost(baseURL string) bool {
+// IsProvetHost reports whether a base URL lies on a domain of Provet Cloud:
+// provetcloud.com and below. With local also one on this computer does, where
+// simulators are.
+func IsProvetHost(baseURL string, local bool) bool {
 	u, err := parseBase(baseURL)
 	if err != nil {
 		return false
 	}
 	host := strings.TrimSuffix(u.Hostname(), ".")
-	return host == "provetcloud.com" || strings.HasSuffix(host, ".provetcloud.com") || isLoopback(host)
+	return host == "provetcloud.com" || strings.HasSuffix(host, ".provetcloud.com") || local && isLoopback(host)
 }
 
 // SameBase reports whether two base URLs mean the same tenant.

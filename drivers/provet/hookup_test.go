@@ -55,12 +55,15 @@ func TestParseHookup(t *testing.T) {
 
 func TestProvetHosts(t *testing.T) {
 	for base, want := range map[string]bool{
-		"https://provetcloud.com/1": true, "https://us.provetcloud.com/1": true, "https://ENTERPRISE.provetcloud.com:443/1": true, "http://127.0.0.1:80/1": true,
+		"https://provetcloud.com/1": true, "https://us.provetcloud.com/1": true, "https://ENTERPRISE.provetcloud.com:443/1": true, "http://127.0.0.1:80/1": false, "https://localhost/1": false,
 		"https://provetcloud.com.evil.invalid/1": false, "https://notprovetcloud.com/1": false, "http://provetcloud.com/1": false, "https://evil.invalid/provetcloud.com": false,
 	} {
-		if got := provet.IsProvetHost(base); got != want {
+		if got := provet.IsProvetHost(base, false); got != want {
 			t.Errorf("%s: %v", base, got)
 		}
+	}
+	if !provet.IsProvetHost("http://127.0.0.1:80/1", true) || provet.IsProvetHost("https://evil.invalid/1", true) {
+		t.Error("local")
 	}
 	if !provet.SameBase("https://provetcloud.com/1/", "https://PROVETCLOUD.com:443/1/api/0.1/") || provet.SameBase("https://provetcloud.com/1", "https://provetcloud.com/2") {
 		t.Error("SameBase")
