@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 					e.Setenv("RAYHOUND_CONFIG", filepath.Join(e.WorkDir, "rayhound.toml"))
 					e.Setenv("RAYHOUND_DATA", filepath.Join(e.WorkDir, "data"))
 					e.Setenv("GORACE", "atexit_sleep_ms=0") // a race detector's second at the end of each program
-					for _, name := range []string{"PAGE", "DICOM", "PROVET"} {
+					for _, name := range []string{"PAGE", "DICOM", "PROVET", "RELAY", "METRICS", "HL7", "RIS"} {
 						addr, err := freeAddress(t.Context())
 						if err != nil {
 							return err
@@ -117,10 +117,10 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // eventually repeats a command until it succeeds and prints what a pattern
-// finds: eventually 'completed' rayhound orders show 12. It gives up after 20
-// seconds.
+// finds: eventually 'completed' rayhound orders show 12. With ! before it, until
+// it fails and prints that. It gives up after 20 seconds.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
+	if len(args) < 2 {
 		ts.Fatalf("usage: eventually PATTERN PROGRAM [ARGUMENT...]")
 	}
 	pattern, err := regexp.Compile("(?m)" + args[0])
@@ -129,7 +129,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	for {
 		err := ts.Exec(args[1], args[2:]...)
 		out := ts.ReadFile("stdout")
-		if err == nil && pattern.MatchString(out) {
+		if (err != nil) == neg && pattern.MatchString(out) {
 			return
 		}
 		if time.Now().After(limit) {
@@ -229,7 +229,13 @@ var licences = map[string]string{
 	"github.com/cespare/xxhash/v2":        "MIT",
 	"github.com/dustin/go-humanize":       "MIT",
 	"github.com/google/uuid":              "BSD-3-Clause",
+	"github.com/gorilla/websocket":        "BSD-2-Clause",
+	"github.com/jackc/pgpassfile":         "MIT",
+	"github.com/jackc/pgservicefile":      "MIT",
+	"github.com/jackc/pgx/v5":             "MIT",
+	"github.com/jackc/puddle/v2":          "MIT",
 	"github.com/klauspost/compress":       "BSD-3-Clause",
+	"github.com/lenaten/hl7":              "MIT",
 	"github.com/mattn/go-isatty":          "MIT",
 	"github.com/mfridman/interpolate":     "MIT",
 	"github.com/munnerz/goautoneg":        "BSD-3-Clause",
@@ -245,7 +251,9 @@ var licences = map[string]string{
 	"github.com/suyashkumar/dicom":        "MIT",
 	"github.com/thejerf/suture/v4":        "MIT",
 	"go.uber.org/multierr":                "MIT",
+	"golang.org/x/crypto":                 "BSD-3-Clause",
 	"golang.org/x/exp":                    "BSD-3-Clause",
+	"golang.org/x/net":                    "BSD-3-Clause",
 	"golang.org/x/oauth2":                 "BSD-3-Clause",
 	"golang.org/x/sync":                   "BSD-3-Clause",
 	"golang.org/x/sys":                    "BSD-3-Clause",
@@ -261,6 +269,7 @@ var licences = map[string]string{
 // marks are words that stand in the text of a licence and in no other.
 var marks = map[string]string{
 	"MIT":          "Permission is hereby granted, free of charge",
+	"BSD-2-Clause": "Redistributions in binary form must reproduce",
 	"BSD-3-Clause": "Redistributions in binary form must reproduce",
 	"Apache-2.0":   "Apache License",
 }

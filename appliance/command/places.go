@@ -20,6 +20,8 @@ type env struct {
 	*Program
 	ctx        context.Context
 	command    string // such as "orders show"
+	configFlag string // --config and --data as given
+	dataFlag   string
 	configPath string
 	dataDir    string
 }

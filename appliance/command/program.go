@@ -78,6 +78,7 @@ type cli struct {
 	DICOM       dicomCmd       `cmd:"" name:"dicom" help:"Ask another DICOM application."`
 	HL7         hl7Cmd         `cmd:"" name:"hl7" help:"Send HL7 messages."`
 	Provet      provetCmd      `cmd:"" help:"Find out what Provet Cloud offers."`
+	Relay       relayCmd       `cmd:"" help:"The public relay that takes webhooks for clinics."`
 	Sim         simCmd         `cmd:"" help:"One simulator alone, for certification and training."`
 	Backup      backupCmd      `cmd:"" help:"Copies of the database."`
 	SupportFile supportFileCmd `cmd:"" help:"Write a bundle for support, without names and secrets."`
@@ -117,7 +118,7 @@ func (p *Program) Main(ctx context.Context, args []string) (code int) {
 	if err != nil {
 		return p.fail(usage(sentence(err.Error())))
 	}
-	e := &env{Program: p, ctx: ctx, command: commandName(parsed.Command())}
+	e := &env{Program: p, ctx: ctx, command: commandName(parsed.Command()), configFlag: c.Config, dataFlag: c.Data}
 	e.places(c.Config, c.Data)
 	return p.fail(parsed.Run(e))
 }
