@@ -197,13 +197,21 @@ func (r *report) done(name StepName, detail string) {
 	if r.has(name) {
 		return
 	}
-	if name != StepLookup && name != StepTCP && name != StepProxy && !r.proxy && !r.has(StepProxy) {
+	r.before(name)
+	r.add(Step{Name: name, OK: true, Detail: detail})
+}
+
+// before says of the steps that do not apply that they do not.
+func (r *report) before(name StepName) {
+	if name == StepLookup || name == StepTCP || name == StepProxy {
+		return
+	}
+	if !r.proxy && !r.has(StepProxy) {
 		r.skip(StepProxy, "no proxy")
 	}
-	if (name == StepUpgrade || name == StepChallenge) && !r.tls && !r.has(StepTLS) {
+	if name != StepTLS && !r.tls && !r.has(StepTLS) {
 		r.skip(StepTLS, "plain, on this computer alone")
 	}
-	r.add(Step{Name: name, OK: true, Detail: detail})
 }
 
 func (r *report) skip(name StepName, why string) {
@@ -216,5 +224,6 @@ func (r *report) fail(err error, p *problem.Error) {
 	if errors.As(err, &e) {
 		name = e.Step
 	}
+	r.before(name)
 	r.add(Step{Name: name, Problem: p, Err: err, Detail: err.Error()})
 }

@@ -27,13 +27,13 @@ func (c *Client) watch(ctx context.Context) {
 		case <-t.C:
 		}
 		now := time.Now()
-		slept, moved := sleptBetween(last, now), false
+		wasAsleep, moved := sleptBetween(last, now), false
 		if a := interfaceAddresses(); a != addresses {
 			moved, addresses = true, a
 		}
 		last = now
-		if slept || moved {
-			c.log.Info("trying the tunnel anew", "slept", slept, "network_changed", moved)
+		if wasAsleep || moved {
+			c.log.Info("trying the tunnel anew", "slept", wasAsleep, "network_changed", moved)
 			c.Wake()
 		}
 	}
@@ -43,8 +43,10 @@ func (c *Client) watch(ctx context.Context) {
 // looks: the monotonic clock stands still in a sleep or, where it does not, the
 // second look comes late.
 func sleptBetween(a, b time.Time) bool {
-	mono := b.Sub(a)
-	wall := b.Round(0).Sub(a.Round(0))
+	return slept(b.Sub(a), b.Round(0).Sub(a.Round(0)))
+}
+
+func slept(mono, wall time.Duration) bool {
 	return (wall-mono).Abs() > sleptFor || mono > watchEvery+sleptFor
 }
 

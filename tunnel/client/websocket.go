@@ -161,8 +161,7 @@ func (s *socket) run(w *wire.Welcome) {
 	s.limit.MaxFrame = w.MaxFrame
 	s.conn.SetReadLimit(int64(max(w.MaxFrame, wire.MaxControl)))
 	if p := time.Duration(w.PingSecs) * time.Second; p < s.ping {
-		s.dead = s.dead * p / s.ping
-		s.ping = p
+		s.ping, s.dead = p, p*(wire.DeadAfter/time.Second)/(wire.PingEvery/time.Second)
 	}
 	s.alive()
 	s.conn.SetPongHandler(func(string) error { s.alive(); return nil })
