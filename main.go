@@ -45,8 +45,11 @@ func run(ctx context.Context, o command.RunOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := a.Run(ctx); !errors.Is(err, appliance.ErrAgain) || ctx.Err() != nil {
+		if err := a.Run(ctx); !errors.Is(err, appliance.ErrAgain) {
 			return err
+		}
+		if ctx.Err() != nil { // it was to end anyway
+			return nil
 		}
 	}
 }
