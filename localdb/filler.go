@@ -62,13 +62,13 @@ func (s *Snapshot) FillerOf(ctx context.Context, orderID int64, spsID, ris strin
 	return n, ignoreNotFound(err)
 }
 
-// FillersByNumber returns for which orders a RIS told that number, newest first.
+// FillersByNumber returns for which orders a RIS told that number, at most 20.
 func (s *Snapshot) FillersByNumber(ctx context.Context, ris, number string) ([]Filler, error) {
 	if number == "" {
 		return nil, nil
 	}
 	return all(ctx, s, `SELECT `+fillerColumns+` FROM filler WHERE ris = ? AND filler_order_number = ? AND filler_order_number <> ''
-		ORDER BY at DESC LIMIT 20`, scanFiller, ris, number)
+		LIMIT 20`, scanFiller, ris, number)
 }
 
 // OrdersByRISAccession returns the orders that a RIS knows by an accession

@@ -35,6 +35,12 @@ func TestPlans(t *testing.T) {
 		"overdue acks": overdueAcks,
 		"dest due":     destDue,
 		"hints due":    hintsDue,
+		"hl7 key":      `SELECT ` + hl7InColumns + ` FROM hl7_in WHERE control_id = ? AND hash = ? AND sending_application = ? AND sending_facility = ? AND refused = ''`,
+		"hl7 last":     `SELECT ` + hl7InColumns + ` FROM hl7_in WHERE ris = ? ORDER BY at DESC LIMIT 1`,
+		"hl7 due":      `SELECT ` + hl7HeldColumns + ` FROM hl7_held WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?`,
+		"hl7 busy":     `SELECT ` + hl7HeldColumns + ` FROM hl7_held WHERE order_id = ? AND ris = ? AND due_at IS NOT NULL ORDER BY id`,
+		"documents":    `SELECT ` + documentColumns + ` FROM document WHERE order_id = ? ORDER BY id`,
+		"filler":       `SELECT ` + fillerColumns + ` FROM filler WHERE ris = ? AND filler_order_number = ? AND filler_order_number <> '' LIMIT ?`,
 		"foreign key":  `UPDATE performed_ref SET order_id = NULL WHERE order_id = ?`,
 	} {
 		t.Run(name, func(t *testing.T) {
