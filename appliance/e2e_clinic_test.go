@@ -152,7 +152,7 @@ func (p *practice) start() {
 	p.stop = sync.OnceFunc(func() {
 		p.app.Store(nil)
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-ended; err != nil && !errors.Is(err, appliance.ErrAgain) {
 			p.t.Errorf("the appliance ended with %v", err)
 		}
 	})
