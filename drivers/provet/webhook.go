@@ -296,6 +296,7 @@ func (r *hookReader) is(logical, key string) bool {
 	return slices.ContainsFunc(r.fields[logical], func(n string) bool { return foldKey(n) == key })
 }
 
-func foldKey(s string) string {
-	return strings.NewReplacer("-", "_", " ", "").Replace(strings.ToLower(s))
-}
+// keyFolder is made once: making one costs more than all the rest of a webhook.
+var keyFolder = strings.NewReplacer("-", "_", " ", "")
+
+func foldKey(s string) string { return keyFolder.Replace(strings.ToLower(s)) }
