@@ -26,10 +26,9 @@ func open(t testing.TB, dsn string) *pgstore.Store {
 	return s
 }
 
-func TestSuite(t *testing.T) {
-	server := pgtest.Start(t)
+func suite(server *pgtest.Server) storetest.Suite {
 	names := map[storetest.Store]string{}
-	storetest.Run(t, storetest.Suite{
+	return storetest.Suite{
 		Nodes: true,
 		New: func(t testing.TB) func(testing.TB) storetest.Store {
 			dsn := server.NewDatabase(t)
@@ -51,5 +50,9 @@ func TestSuite(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-	})
+	}
 }
+
+func TestSuite(t *testing.T) { storetest.Run(t, suite(pgtest.Start(t))) }
+
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, suite(pgtest.Start(b))) }
