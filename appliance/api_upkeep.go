@@ -96,6 +96,9 @@ func (a api) SetSecret(ctx context.Context, name string, value secret.Secret) er
 		a.board.Clear(problem.ProvetUnconfigured, destProvet)
 		signal(a.pollNow)
 	}
+	if name == secretProxyUser || name == secretProxyPassword {
+		signal(a.tunnel.again)
+	}
 	return a.db.Write(ctx, func(tx *localdb.Tx) error {
 		return tx.AddAudit(ctx, localdb.Audit{At: a.cfg.Now(), Who: console, What: "secret set", Detail: name})
 	})

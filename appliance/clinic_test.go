@@ -83,7 +83,7 @@ func (p *tenant) Permissions() []provet.MissingPermission { return p.missing }
 // clinic is the lifecycle on a real database, with a tenant and a clock.
 type clinic struct {
 	*core
-	t      *testing.T
+	t      testing.TB
 	tenant *tenant
 	shelf  shelf
 	clock  time.Time
@@ -94,7 +94,7 @@ var statusValues = map[order.State]string{
 	order.Scheduled: "1", order.InProgress: "2", order.Completed: "3", order.Discontinued: "4", order.Cancelled: "5",
 }
 
-func newClinic(t *testing.T, change ...func(*core, *tenant)) *clinic {
+func newClinic(t testing.TB, change ...func(*core, *tenant)) *clinic {
 	t.Helper()
 	c := &clinic{t: t, clock: time.Date(2026, 11, 23, 8, 40, 0, 0, time.UTC), shelf: shelf{}}
 	now := func() time.Time { return c.clock }

@@ -12,6 +12,7 @@ import (
 	"github.com/rayhound/rayhound/appliance/secret"
 	"github.com/rayhound/rayhound/drivers/provet"
 	"github.com/rayhound/rayhound/localdb"
+	"github.com/rayhound/rayhound/tunnel/client"
 	"github.com/rayhound/rayhound/tunnel/wire"
 	"github.com/rayhound/rayhound/ui"
 )
@@ -47,6 +48,8 @@ type tunnel struct {
 	open func(*tunnel, *pairing) (agent, error)                                     // openAgent, or a test's
 	join func(ctx context.Context, t *tunnel, relay, code string) (*pairing, error) // joinRelay, or a test's
 
+	receive client.Inbox // where events go; the database, or a test's
+
 	every    time.Duration // poll_interval
 	baseline time.Duration
 	pollNow  chan struct{}
@@ -64,9 +67,11 @@ type tunnel struct {
 	agent   agent // nil while there is none
 	relay   string
 
-	healthy   atomic.Bool
-	sweeping  atomic.Bool
-	lastOrder atomic.Int64 // unix ms of the newest event about an order
+	shown      time.Time // when the inbox was looked at last; of run alone
+	healthy    atomic.Bool
+	sweeping   atomic.Bool
+	inboxMoved atomic.Bool  // events or holes came since the inbox was looked at
+	lastOrder  atomic.Int64 // unix ms of the newest event about an order
 }
 
 // tunnelSettings are those of [tunnel].
@@ -81,6 +86,9 @@ func newTunnel(t *tunnel) *tunnel {
 	t.wakeEvents, t.wakeSweep = make(chan struct{}, 1), make(chan struct{}, 1)
 	t.changed, t.again = make(chan struct{}, 1), make(chan struct{}, 1)
 	t.present, t.relay = &reader{log: t.log}, t.settings.relayURL
+	if t.receive == nil {
+		t.receive = t.inbox()
+	}
 	if t.open == nil {
 		t.open = openAgent
 	}
@@ -131,9 +139,9 @@ func (t *tunnel) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if p == nil {
+		if p == nil { // nothing changes without a pairing
 			t.watchOnce(ctx)
-			if err := sleepOr(ctx, watchEvery, t.again); err != nil {
+			if err := sleepOr(ctx, time.Hour, t.again); err != nil {
 				return err
 			}
 			continue
@@ -148,7 +156,10 @@ func (t *tunnel) run(ctx context.Context) error {
 func (t *tunnel) runWith(ctx context.Context, p *pairing) error {
 	agent, err := t.open(t, p)
 	if err != nil {
-		return err
+		return t.cannotOpen(ctx, err)
+	}
+	for _, code := range openCodes {
+		t.core.board.Clear(code, subjectTunnel)
 	}
 	t.mu.Lock()
 	t.agent = agent
@@ -187,6 +198,20 @@ func (t *tunnel) runWith(ctx context.Context, p *pairing) error {
 			return errors.Join(errors.New("the agent ended"), err)
 		}
 	}
+}
+
+// openCodes are what may be wrong with the settings of the tunnel.
+var openCodes = []problem.Code{problem.FileUnusable, problem.SecretUnreadable, problem.ConfigInvalid}
+
+// cannotOpen says why there can be no agent and waits for a change.
+func (t *tunnel) cannotOpen(ctx context.Context, err error) error {
+	pe := problem.Of(err)
+	if pe == nil {
+		pe = problem.New(problem.ConfigInvalid, problem.Args{"path": "[tunnel]", "detail": err.Error()}, err)
+	}
+	t.core.board.Raise(pe.Code, subjectTunnel, pe.Args)
+	t.log.LogAttrs(ctx, slog.LevelWarn, "the tunnel cannot start", errAttr(err))
+	return sleepOr(ctx, time.Minute, t.again)
 }
 
 // runAgent runs an agent and turns a panic into an error: the supervisor sees
@@ -263,15 +288,23 @@ func sameRelay(a, b string) bool {
 	return err1 == nil && err2 == nil && x == y
 }
 
-// took counts what was committed.
+// took counts what was committed. It looks at the tunnel's state at once only
+// when that may have changed: events can come fast.
 func (t *tunnel) took(list []verdict) {
+	if len(list) == 0 {
+		return
+	}
+	t.inboxMoved.Store(true)
+	look := false
 	for _, v := range list {
 		t.core.metrics.TunnelEvent(v.kind, v.state)
 		if len(v.orders) > 0 {
-			t.lastOrder.Store(t.now().UnixMilli())
+			before := unixMilli(t.lastOrder.Swap(t.now().UnixMilli()))
+			look = look || t.now().Sub(before) >= provenFor
 		}
+		look = look || v.state == localdb.InboxPoison
 	}
-	if len(list) > 0 {
+	if look {
 		signal(t.changed)
 	}
 }

@@ -29,7 +29,7 @@ func openAgent(t *tunnel, p *pairing) (agent, error) {
 		}
 	}
 	c, err := client.New(client.Config{
-		RelayURL: t.relayURL(), Inbox: t.inbox(),
+		RelayURL: t.relayURL(), Inbox: t.receive,
 		Credentials: client.Credentials{
 			ClinicID: p.ClinicID, Token: p.Token, Identity: p.Identity, InstanceID: p.InstanceID,
 			SealingKeys: p.keys(), SealingKeyID: p.SealingKeyID,
@@ -54,6 +54,7 @@ func (t *tunnel) inbox() *inbox {
 		c: t.core, read: t.reader, took: t.took, wake: t.wakeEvents, sweep: t.wakeSweep,
 		gapped: func() {
 			t.sweeping.Store(true)
+			t.inboxMoved.Store(true)
 			t.core.metrics.TunnelGap()
 			signal(t.changed)
 		},

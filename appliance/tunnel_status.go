@@ -14,6 +14,8 @@ import (
 const (
 	// watchEvery is how often the tunnel's state is looked at without a reason.
 	watchEvery = 5 * time.Second
+	// showEvery is how often the inbox is looked at though nothing came.
+	showEvery = time.Minute
 	// slowPolls is how much slower Provet Cloud is polled while the tunnel is
 	// healthy, and slowestPoll the longest pause: 5 times, 5 minutes at most, and
 	// never more often than poll_interval says.
@@ -80,6 +82,10 @@ func (t *tunnel) watchOnce(ctx context.Context) {
 	}
 	t.core.metrics.SetTunnel(heard, l.Heard)
 	t.showLink(l, running)
+	if t.relayURL() == "" || !t.inboxMoved.Swap(false) && t.now().Sub(t.shown) < showEvery {
+		return
+	}
+	t.shown = t.now()
 	if err := t.showInbox(ctx); err != nil && ctx.Err() == nil {
 		t.log.LogAttrs(ctx, levelOf(err), "reading the inbox failed", errAttr(err))
 	}

@@ -55,7 +55,7 @@ type mailbox struct {
 	seq    wire.Seq
 }
 
-func newMailbox(t *testing.T, change ...func(*core, *tenant)) *mailbox {
+func newMailbox(t testing.TB, change ...func(*core, *tenant)) *mailbox {
 	t.Helper()
 	m := &mailbox{clinic: newClinic(t, change...), agent: &wireman{}}
 	m.board.Now = m.now
