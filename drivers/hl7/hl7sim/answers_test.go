@@ -3,6 +3,7 @@ package hl7sim_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -233,6 +234,23 @@ func TestLateAnswer(t *testing.T) {
 	defer s.Close()
 	r, err = s.Send(t.Context(), build(t, &p, orders.New, testOrder("A2", 1), "M2")[0].Bytes)
 	if err != nil || r.Class != orders.Delivered {
+		t.Errorf("%+v %v", r, err)
+	}
+	// Given up while the answer is held back, and then on the same sender.
+	release = make(chan struct{})
+	inject(t, ris, hl7sim.Fault{Kind: hl7sim.LateAck, Count: 1, Release: release})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		for !slices.ContainsFunc(ris.Messages(), func(m hl7sim.Message) bool { return m.ControlID == "M4" }) && t.Context().Err() == nil {
+			runtime.Gosched()
+		}
+	}()
+	if r, err := s.Send(ctx, build(t, &p, orders.New, testOrder("A4", 1), "M4")[0].Bytes); !errors.Is(err, mllp.ErrCancelled) || !r.Unknown {
+		t.Errorf("%+v %v", r, err)
+	}
+	close(release)
+	if r, err := s.Send(t.Context(), build(t, &p, orders.New, testOrder("A5", 1), "M5")[0].Bytes); err != nil || r.Class != orders.Delivered {
 		t.Errorf("%+v %v", r, err)
 	}
 	// One that is late and still in time.

@@ -77,7 +77,7 @@ func (a *automaton) begin(f func(ctx context.Context)) bool {
 
 // afterwards begins what follows from a message that was applied.
 func (r *RIS) afterwards(x *exchange) {
-	if r.auto.auto == nil || x.again || x.logged == nil || !x.logged.Applied {
+	if r.auto.auto == nil || x.again || !x.applied {
 		return
 	}
 	for _, in := range x.orders {

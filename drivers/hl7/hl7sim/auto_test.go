@@ -146,6 +146,7 @@ func TestAuto(t *testing.T) {
 func TestAutoReportsWhenTheExamIsDone(t *testing.T) {
 	c := openClinic(t, mllp.ServerConfig{})
 	ris, addr := start(t, hl7sim.Config{SendTo: c.addr, Timeout: long, Auto: &hl7sim.Auto{Start: -1}})
+	inject(t, ris, hl7sim.Fault{Kind: hl7sim.DoubleFrame}) // an order is worked on whatever became of the answer
 	p := orders.Profile{Name: "RIS", Address: addr}
 	s := orders.NewSender(orders.SenderConfig{Profile: p})
 	defer s.Close()

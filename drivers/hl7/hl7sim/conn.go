@@ -120,6 +120,7 @@ func (r *RIS) answer(ctx context.Context, c net.Conn, raw []byte) bool {
 	if x.fault.Kind != "" {
 		if keep, done := x.misbehave(ctx); done {
 			x.tell()
+			r.afterwards(x) // what was applied is worked on, whatever became of the answer
 			return keep
 		}
 	}
@@ -129,9 +130,7 @@ func (r *RIS) answer(ctx context.Context, c net.Conn, raw []byte) bool {
 		ok = mllp.Write(c, b) == nil
 	}
 	x.tell()
-	if ok {
-		r.afterwards(x)
-	}
+	r.afterwards(x)
 	return ok
 }
 
@@ -143,25 +142,27 @@ func (x *exchange) enhanced() bool {
 	if _, later := x.m.AcceptAck(); strings.EqualFold(later, "AL") || strings.EqualFold(later, "SU") {
 		x.r.auto.begin(func(ctx context.Context) { x.r.sendAnswer(ctx, application, x) })
 	}
-	x.tell()
-	if keep {
-		x.r.afterwards(x)
-	}
+	x.r.afterwards(x)
 	return keep
 }
 
 // answered notes that an answer went out, or none ("").
 func (x *exchange) answered(code string) {
 	x.r.mu.Lock()
-	defer x.r.mu.Unlock()
 	x.r.lastAnswer = x.r.config.Now()
-	if x.logged != nil {
-		x.logged.answered(code)
-	}
+	x.logged.answered(code)
 	x.code = code
+	x.r.mu.Unlock()
+	x.tell()
 }
 
+// tell tells of the exchange once: before the answer goes out, so that what follows
+// from the answer is told after it.
 func (x *exchange) tell() {
+	if x.told {
+		return
+	}
+	x.told = true
 	x.r.progress(Event{
 		Kind: Received, Type: x.m.Type(), Control: x.control, ControlID: x.m.ControlID(), AccessionNumber: x.accession,
 		Code: x.code, Text: x.reply.text, Duplicate: x.again, Fault: x.fault.Kind,

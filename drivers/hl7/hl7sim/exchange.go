@@ -21,6 +21,7 @@ type exchange struct {
 	again              bool // a duplicate that was applied
 	reply              reply
 	code               string // MSA-1 that went out
+	applied, told      bool
 }
 
 // reply is the answer before it is written.
@@ -113,7 +114,8 @@ func (x *exchange) process() {
 				break
 			}
 		}
-		x.logged.Applied = no == nil
+		x.applied = no == nil
+		x.logged.Applied = x.applied
 	}
 	if no != nil {
 		x.reply.code, x.reply.text, x.reply.errors = no.code, no.error.Text, []hl7.AckError{no.error}

@@ -146,8 +146,9 @@ var wires = map[FaultKind]func(context.Context, *exchange) bool{
 // note records that no answer went out, without counting as one.
 func (x *exchange) note() {
 	x.r.mu.Lock()
-	defer x.r.mu.Unlock()
 	x.logged.answered("")
+	x.r.mu.Unlock()
+	x.tell()
 }
 
 func (x *exchange) write(b []byte) bool { return x.writeAs(x.reply.code, b) }
