@@ -18,6 +18,9 @@ import (
 // The environment of a child of Kill: it appends until it is killed.
 const killEnv = "RAYHOUND_STORETEST_KILL"
 
+// IsChild reports whether this process is one that Kill has started.
+func IsChild() bool { return os.Getenv(killEnv) != "" }
+
 // Kill kills a process that appends, several times, and checks that everything it said was stored is there, once and in
 // order. test is the name of the calling test, where names what open opens. In the child it does not return.
 func Kill(t *testing.T, test string, rounds int, where string, open func(t testing.TB, where string) Store) {
