@@ -61,31 +61,39 @@ func (g *greeting) poll(nonce, method, target string, body []byte) *wire.Hello {
 	return &h
 }
 
+// answer is an HTTP answer that was read to its end, or its limit.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // refusal reads an answer that is not the one hoped for. A status counts as the
 // relay's word only with its header: otherwise a proxy or a login portal has spoken.
-func refusal(step StepName, host string, resp *http.Response, body []byte) *Error {
+func refusal(step StepName, host string, resp answer) *Error {
 	e := &Error{Step: step}
-	if resp.Header.Get(wire.HeaderRelay) == "" {
+	if resp.header.Get(wire.HeaderRelay) == "" {
 		what := "the answer does not come from the relay"
-		switch resp.StatusCode {
-		case 200, 301, 302, 303, 307, 308, 401, 511:
+		switch resp.status {
+		case http.StatusOK, http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+			http.StatusPermanentRedirect, http.StatusUnauthorized, http.StatusNetworkAuthenticationRequired:
 			what = "a login portal or a proxy answers instead of " + host
-		case 403, 405, 407, 451:
+		case http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusUnavailableForLegalReasons:
 			what = "a proxy between this computer and " + host + " does not let it through"
-		case 404, 426, 501:
+		case http.StatusNotFound, http.StatusUpgradeRequired, http.StatusNotImplemented:
 			what = "what answers at " + host + " is no relay, or a proxy drops the upgrade"
-		case 502, 503, 504:
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			what = "something before the relay cannot reach it"
 		}
-		e.Err = fmt.Errorf("%s (status %d)", what, resp.StatusCode)
+		e.Err = fmt.Errorf("%s (status %d)", what, resp.status)
 		return e
 	}
-	e.Code = wire.CodeOf(resp.StatusCode)
-	e.Err = fmt.Errorf("status %d", resp.StatusCode)
-	if n, err := strconv.ParseInt(resp.Header.Get("Retry-After"), 10, 32); err == nil && n > 0 {
+	e.Code = wire.CodeOf(resp.status)
+	e.Err = fmt.Errorf("status %d", resp.status)
+	if n, err := strconv.ParseInt(resp.header.Get("Retry-After"), 10, 32); err == nil && n > 0 {
 		e.Retry = min(time.Duration(n)*time.Second, wire.MaxRetry)
 	}
-	if d, ok := wire.ParseRetry(string(body)); ok {
+	if d, ok := wire.ParseRetry(string(resp.body)); ok {
 		e.Retry = d
 	}
 	return e.saidBy(host)

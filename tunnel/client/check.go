@@ -64,15 +64,17 @@ func (c *Client) Check(ctx context.Context) []Step {
 	go func() { ended <- c.survive("check", func() error { return l.run(lctx) }) }()
 	c.checkEvent(ctx, d, r)
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		c.log.Debug("the connection of the test ended", "error", err)
+	}
 	return r.steps
 }
 
 // checkLive tests the way up to the relay's first word, and then the connection there is.
 func (c *Client) checkLive(ctx context.Context, d *dialer, r *report, live carrier) {
-	resp, body, err := d.request(ctx, c.target, http.MethodGet, wire.PollPath, nil, 1024)
-	if err == nil && resp.Header.Get(wire.HeaderRelay) == "" {
-		err = refusal(StepUpgrade, c.target.host, resp, body)
+	resp, err := d.request(ctx, c.target, http.MethodGet, wire.PollPath, nil, 1024)
+	if err == nil && resp.header.Get(wire.HeaderRelay) == "" {
+		err = refusal(StepUpgrade, c.target.host, resp)
 	}
 	if err != nil {
 		r.fail(err, c.describeAny(err))
@@ -114,9 +116,9 @@ func (c *Client) checkEvent(ctx context.Context, d *dialer, r *report) {
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
 	began := time.Now()
-	resp, _, err := d.hearing(nil).request(ctx, t, http.MethodPost, u.RequestURI(), []byte(`{"rayhound_test":"`+id+`"}`), 1024)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the public URL answered with status %d", resp.StatusCode)
+	resp, err := d.hearing(nil).request(ctx, t, http.MethodPost, u.RequestURI(), []byte(`{"rayhound_test":"`+id+`"}`), 1024)
+	if err == nil && resp.status != http.StatusOK {
+		err = fmt.Errorf("the public URL answered with status %d", resp.status)
 	}
 	if err != nil {
 		e := failed(StepEvent, err)

@@ -62,14 +62,13 @@ func failed(step StepName, err error) *Error { return &Error{Step: step, Err: er
 // saidBy completes e with what a code of the relay means to people.
 func (e *Error) saidBy(relay string) *Error {
 	args := problem.Args{"relay": relay, "reason": e.Code.Text()}
-	switch e.Code {
+	switch e.Code { //nolint:exhaustive // the others are no more than a tunnel that is down
 	case wire.Close4401, wire.Close4403:
 		e.problem = problem.New(problem.TunnelRefused, args, e)
 	case wire.Close4409, wire.Close4410:
 		e.problem = problem.New(problem.TunnelElsewhere, args, e)
 	case wire.Close4426:
 		e.problem = problem.New(problem.TunnelVersion, args, e)
-	default:
 	}
 	return e
 }

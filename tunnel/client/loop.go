@@ -68,7 +68,7 @@ func (c *Client) Run(ctx context.Context) error {
 // plan returns how long to wait after e, and whether the fast loop ends.
 func (c *Client) plan(e *Error) (wait time.Duration, stopped bool) {
 	b := c.spread()
-	switch e.Code {
+	switch e.Code { //nolint:exhaustive // the others wait as for a lost connection
 	case wire.Close4401, wire.Close4403, wire.Close4410, wire.Close4426:
 		return max(stoppedRetry, e.Retry) + b.upTo(max(stoppedRetry/10, b.Window)), true
 	case wire.Close4409, wire.Close4400, wire.Close4413:
@@ -201,7 +201,9 @@ func (c *Client) hold(ctx context.Context, lk *link) (*link, error) {
 				continue
 			}
 			cancel()
-			<-ended
+			if err := <-ended; err != nil {
+				c.log.Debug("the connection before ended", "error", err)
+			}
 			return next, nil
 		case force := <-c.kicked:
 			lk.car.probe()

@@ -156,14 +156,22 @@ func TestCheckStopsAtTheFirstFailure(t *testing.T) {
 		problem problem.Code
 		words   string
 	}{
-		{"name", func(_ *testing.T, s *site) { s.cfg.RelayURL = "wss://nowhere.test" },
-			"name!", problem.RelayUnreachable, "cannot be found"},
-		{"tcp", func(t *testing.T, s *site) { s.addr = "127.0.0.1:1" },
-			"name tcp!", problem.RelayUnreachable, "does not answer"},
-		{"not TLS", func(t *testing.T, s *site) { s.addr = listen(t, nil, portal(302)) },
-			"name tcp (proxy) tls!", problem.RelayUnreachable, "does not speak TLS"},
-		{"not trusted", func(t *testing.T, s *site) { s.cfg.RootCAs = tunneltest.NewAuthority(t).Pool },
-			"name tcp (proxy) tls!", problem.RelayUnreachable, "add its root"},
+		{
+			"name", func(_ *testing.T, s *site) { s.cfg.RelayURL = "wss://nowhere.test" },
+			"name!", problem.RelayUnreachable, "cannot be found",
+		},
+		{
+			"tcp", func(t *testing.T, s *site) { s.addr = "127.0.0.1:1" },
+			"name tcp!", problem.RelayUnreachable, "does not answer",
+		},
+		{
+			"not TLS", func(t *testing.T, s *site) { s.addr = listen(t, nil, portal(302)) },
+			"name tcp (proxy) tls!", problem.RelayUnreachable, "does not speak TLS",
+		},
+		{
+			"not trusted", func(t *testing.T, s *site) { s.cfg.RootCAs = tunneltest.NewAuthority(t).Pool },
+			"name tcp (proxy) tls!", problem.RelayUnreachable, "add its root",
+		},
 		{"other name", func(t *testing.T, s *site) {
 			s.addr = listen(t, s.ca.Issue(t, "portal.test", time.Unix(0, 0), far), portal(302))
 		}, "name tcp (proxy) tls!", problem.RelayUnreachable, "not for relay.test"},
@@ -174,22 +182,44 @@ func TestCheckStopsAtTheFirstFailure(t *testing.T) {
 		{"expired", func(t *testing.T, s *site) {
 			s.addr = listen(t, s.ca.Issue(t, "relay.test", time.Unix(0, 0), now.Add(-time.Hour)), portal(200))
 		}, "name tcp (proxy) tls!", problem.ClockSkew, "check the clock of this computer"},
-		{"portal 200", func(t *testing.T, s *site) { s.addr = listen(t, s.ca.Issue(t, "relay.test", time.Unix(0, 0), far), portal(200)) },
-			"name tcp (proxy) tls upgrade!", problem.RelayUnreachable, "login portal"},
-		{"portal 302", func(t *testing.T, s *site) { s.addr = listen(t, s.ca.Issue(t, "relay.test", time.Unix(0, 0), far), portal(302)) },
-			"name tcp (proxy) tls upgrade!", problem.RelayUnreachable, "login portal"},
-		{"portal 401", func(t *testing.T, s *site) { s.addr = listen(t, s.ca.Issue(t, "relay.test", time.Unix(0, 0), far), portal(401)) },
-			"name tcp (proxy) tls upgrade!", problem.RelayUnreachable, "login portal"},
-		{"token", func(_ *testing.T, s *site) { s.relay.Forbid(s.cfg.Credentials.Token) },
-			"name tcp (proxy) tls upgrade!", problem.TunnelRefused, "bad token"},
-		{"identity", func(t *testing.T, s *site) { s.cfg.Credentials.Identity = tunneltest.NewCredentials(t).Identity },
-			"name tcp (proxy) tls upgrade challenge welcome!", problem.TunnelRefused, "signature"},
-		{"event", func(_ *testing.T, s *site) { s.cfg.TestURL = "https://relay.test/in/unknown" },
-			"name tcp (proxy) tls upgrade challenge welcome event!", problem.TunnelDown, "status 404"},
-		{"no test URL", func(_ *testing.T, s *site) { s.cfg.TestURL = "" },
-			"name tcp (proxy) tls upgrade challenge welcome (event)", "", "no test URL"},
-		{"only the long-poll", func(_ *testing.T, s *site) { s.relay.Misbehave(tunneltest.Faults{Upgrade: 403}) },
-			"name tcp (proxy) tls upgrade challenge welcome event", "", ""},
+		{
+			"portal 200", func(t *testing.T, s *site) {
+				s.addr = listen(t, s.ca.Issue(t, "relay.test", time.Unix(0, 0), far), portal(200))
+			},
+			"name tcp (proxy) tls upgrade!", problem.RelayUnreachable, "login portal",
+		},
+		{
+			"portal 302", func(t *testing.T, s *site) {
+				s.addr = listen(t, s.ca.Issue(t, "relay.test", time.Unix(0, 0), far), portal(302))
+			},
+			"name tcp (proxy) tls upgrade!", problem.RelayUnreachable, "login portal",
+		},
+		{
+			"portal 401", func(t *testing.T, s *site) {
+				s.addr = listen(t, s.ca.Issue(t, "relay.test", time.Unix(0, 0), far), portal(401))
+			},
+			"name tcp (proxy) tls upgrade!", problem.RelayUnreachable, "login portal",
+		},
+		{
+			"token", func(_ *testing.T, s *site) { s.relay.Forbid(s.cfg.Credentials.Token) },
+			"name tcp (proxy) tls upgrade!", problem.TunnelRefused, "bad token",
+		},
+		{
+			"identity", func(t *testing.T, s *site) { s.cfg.Credentials.Identity = tunneltest.NewCredentials(t).Identity },
+			"name tcp (proxy) tls upgrade challenge welcome!", problem.TunnelRefused, "signature",
+		},
+		{
+			"event", func(_ *testing.T, s *site) { s.cfg.TestURL = "https://relay.test/in/unknown" },
+			"name tcp (proxy) tls upgrade challenge welcome event!", problem.TunnelDown, "status 404",
+		},
+		{
+			"no test URL", func(_ *testing.T, s *site) { s.cfg.TestURL = "" },
+			"name tcp (proxy) tls upgrade challenge welcome (event)", "", "no test URL",
+		},
+		{
+			"only the long-poll", func(_ *testing.T, s *site) { s.relay.Misbehave(tunneltest.Faults{Upgrade: 403}) },
+			"name tcp (proxy) tls upgrade challenge welcome event", "", "",
+		},
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
@@ -237,8 +267,10 @@ func TestProxies(t *testing.T) {
 		{"407, wrong password", &tunneltest.Proxy{User: "clinic", Password: "x"}, false, "clinic:y", "", "name tcp proxy!", "does not take the user or the password"},
 		{"407 without a reason phrase", &tunneltest.Proxy{User: "clinic", Without: "HTTP/1.1 407\r\n\r\n"}, false, "", "", "name tcp proxy!", "wants a user"},
 		{"407 with a space", &tunneltest.Proxy{User: "clinic", Without: "HTTP/1.1 407 \r\n\r\n"}, false, "", "", "name tcp proxy!", "wants a user"},
-		{"NTLM", &tunneltest.Proxy{User: "clinic", Without: "HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n"},
-			false, "clinic:x", "", "name tcp proxy!", "not supported (ntlm, negotiate)"},
+		{
+			"NTLM", &tunneltest.Proxy{User: "clinic", Without: "HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Negotiate\r\n\r\n"},
+			false, "clinic:x", "", "name tcp proxy!", "not supported (ntlm, negotiate)",
+		},
 		{"portal 302", &tunneltest.Proxy{Raw: "HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n"}, false, "", "", "name tcp proxy!", "page to sign in"},
 		{"portal 401", &tunneltest.Proxy{Raw: "HTTP/1.1 401 Unauthorized\r\n\r\n"}, false, "", "", "name tcp proxy!", "page to sign in"},
 		{"portal 200", &tunneltest.Proxy{Raw: "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>Please sign in</html>"}, false, "", "", "name tcp proxy tls!", "does not speak TLS"},

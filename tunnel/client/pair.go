@@ -90,16 +90,16 @@ func postPairing(ctx context.Context, cfg *PairConfig, t target, body []byte) (w
 	}
 	ctx, cancel := context.WithTimeout(ctx, 4*wire.HandshakeTimeout)
 	defer cancel()
-	resp, answer, err := d.request(ctx, t, http.MethodPost, wire.PairPath, body, wire.MaxPair)
+	resp, err := d.request(ctx, t, http.MethodPost, wire.PairPath, body, wire.MaxPair)
 	if err != nil {
 		return wire.PairAnswer{}, unreachable(err)
 	}
-	if resp.Header.Get(wire.HeaderRelay) == "" {
-		return wire.PairAnswer{}, unreachable(refusal(StepUpgrade, t.host, resp, nil))
+	if resp.header.Get(wire.HeaderRelay) == "" {
+		return wire.PairAnswer{}, unreachable(refusal(StepUpgrade, t.host, resp))
 	}
-	switch resp.StatusCode {
+	switch resp.status {
 	case http.StatusOK:
-		a, err := wire.DecodePairAnswer(answer)
+		a, err := wire.DecodePairAnswer(resp.body)
 		if err != nil {
 			return wire.PairAnswer{}, unreachable(err)
 		}
@@ -111,7 +111,7 @@ func postPairing(ctx context.Context, cfg *PairConfig, t target, body []byte) (w
 	case http.StatusUpgradeRequired:
 		return wire.PairAnswer{}, problem.New(problem.TunnelVersion, problem.Args{"relay": t.host}, nil)
 	default:
-		return wire.PairAnswer{}, pairingFailed(t.host, fmt.Sprintf("it answered with status %d", resp.StatusCode), nil)
+		return wire.PairAnswer{}, pairingFailed(t.host, fmt.Sprintf("it answered with status %d", resp.status), nil)
 	}
 }
 
@@ -120,16 +120,18 @@ func pairingFailed(relay, reason string, err error) error {
 }
 
 // request makes one HTTP request to t on a connection of its own.
-func (d *dialer) request(ctx context.Context, t target, method, path string, body []byte, maxAnswer int64) (*http.Response, []byte, error) {
+func (d *dialer) request(ctx context.Context, t target, method, path string, body []byte, maxAnswer int64) (answer, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.open(ctx, t) }
 	hc := &http.Client{
-		Transport: &http.Transport{DialContext: dial, DialTLSContext: dial, MaxResponseHeaderBytes: maxUpgrade,
-			DisableKeepAlives: true, DisableCompression: true},
+		Transport: &http.Transport{
+			DialContext: dial, DialTLSContext: dial, MaxResponseHeaderBytes: maxUpgrade,
+			DisableKeepAlives: true, DisableCompression: true,
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	req, err := http.NewRequestWithContext(ctx, method, t.url("http", path), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("client: %w", err)
+		return answer{}, fmt.Errorf("client: %w", err)
 	}
 	req.Header.Set("User-Agent", d.userAgent)
 	if len(body) > 0 {
@@ -139,14 +141,14 @@ func (d *dialer) request(ctx context.Context, t target, method, path string, bod
 	if err != nil {
 		var e *Error
 		if errors.As(err, &e) {
-			return nil, nil, e
+			return answer{}, e
 		}
-		return nil, nil, failed(StepUpgrade, fmt.Errorf("%s does not answer: %w", t.host, err))
+		return answer{}, failed(StepUpgrade, fmt.Errorf("%s does not answer: %w", t.host, err))
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, nil, failed(StepUpgrade, fmt.Errorf("the answer of %s breaks off: %w", t.host, err))
+		return answer{}, failed(StepUpgrade, fmt.Errorf("the answer of %s breaks off: %w", t.host, err))
 	}
-	return resp, answer, nil
+	return answer{resp.StatusCode, resp.Header, b}, nil
 }

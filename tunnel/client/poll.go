@@ -151,7 +151,7 @@ func (p *poller) do(step StepName, method, target string, body []byte, maxAnswer
 	ctx, cancel := context.WithTimeout(p.ctx, limit)
 	defer cancel()
 	for try := 0; ; try++ {
-		resp, answer, err := p.once(ctx, method, target, body, maxAnswer)
+		resp, err := p.once(ctx, method, target, body, maxAnswer)
 		if err != nil {
 			var e *Error
 			if !errors.As(err, &e) {
@@ -159,28 +159,28 @@ func (p *poller) do(step StepName, method, target string, body []byte, maxAnswer
 			}
 			return nil, e
 		}
-		ours := resp.Header.Get(wire.HeaderRelay) != ""
-		nonce := resp.Header.Get(wire.HeaderNonce)
+		ours := resp.header.Get(wire.HeaderRelay) != ""
+		nonce := resp.header.Get(wire.HeaderNonce)
 		if ours && nonce != "" && len(nonce) <= wire.MaxNonce {
 			p.mu.Lock()
 			p.nonce = nonce
 			p.mu.Unlock()
 		}
 		switch {
-		case ours && resp.StatusCode == http.StatusOK:
+		case ours && resp.status == http.StatusOK:
 			p.heard.Store(int64(time.Since(p.start)))
-			return answer, nil
-		case ours && resp.StatusCode == http.StatusUnauthorized && nonce != "" && try < 2:
+			return resp.body, nil
+		case ours && resp.status == http.StatusUnauthorized && nonce != "" && try < 2:
 		default:
-			return nil, refusal(step, p.target.host, resp, answer[:min(len(answer), 1024)])
+			return nil, refusal(step, p.target.host, resp)
 		}
 	}
 }
 
-func (p *poller) once(ctx context.Context, method, target string, body []byte, maxAnswer int64) (*http.Response, []byte, error) {
+func (p *poller) once(ctx context.Context, method, target string, body []byte, maxAnswer int64) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, p.target.url("http", target), strings.NewReader(string(body)))
 	if err != nil {
-		return nil, nil, fmt.Errorf("client: %w", err)
+		return answer{}, fmt.Errorf("client: %w", err)
 	}
 	p.mu.Lock()
 	nonce, g := p.nonce, p.greet
@@ -190,21 +190,21 @@ func (p *poller) once(ctx context.Context, method, target string, body []byte, m
 	if nonce != "" {
 		hello, err := wire.EncodeHello(nonce, g.poll(nonce, method, target, body))
 		if err != nil {
-			return nil, nil, err
+			return answer{}, err
 		}
 		req.Header.Set(wire.HeaderHello, hello)
 	}
 	resp, err := p.http.Do(req)
 	if err != nil {
-		return nil, nil, fmt.Errorf("client: %w", err)
+		return answer{}, fmt.Errorf("client: %w", err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("client: %w", err)
+		return answer{}, fmt.Errorf("client: %w", err)
 	}
-	if int64(len(answer)) > maxAnswer {
-		return nil, nil, &Error{Step: StepOpen, ours: wire.Close4413, Err: fmt.Errorf("%w: an answer", wire.ErrTooLarge)}
+	if int64(len(b)) > maxAnswer {
+		return answer{}, &Error{Step: StepOpen, ours: wire.Close4413, Err: fmt.Errorf("%w: an answer", wire.ErrTooLarge)}
 	}
-	return resp, answer, nil
+	return answer{resp.StatusCode, resp.Header, b}, nil
 }

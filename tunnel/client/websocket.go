@@ -80,8 +80,10 @@ func openSocket(ctx context.Context, d *dialer, t target, g *greeting) (carrier,
 
 func upgrade(ctx context.Context, d *dialer, t target, g *greeting, raw *upgradeLimit) (*websocket.Conn, error) {
 	use := func(context.Context, string, string) (net.Conn, error) { return raw, nil }
-	gd := websocket.Dialer{NetDialContext: use, NetDialTLSContext: use, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		Subprotocols: wire.Protocols(), ReadBufferSize: 4096, WriteBufferSize: 1024}
+	gd := websocket.Dialer{
+		NetDialContext: use, NetDialTLSContext: use, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		Subprotocols: wire.Protocols(), ReadBufferSize: 4096, WriteBufferSize: 1024,
+	}
 	header := http.Header{"Authorization": {"Bearer " + g.token}, "User-Agent": {d.userAgent}}
 	ws, err := guarded(ctx, raw, d.step, func() (*websocket.Conn, error) {
 		ws, resp, err := gd.DialContext(ctx, t.url("ws", wire.TunnelPath), header)
@@ -90,7 +92,7 @@ func upgrade(ctx context.Context, d *dialer, t target, g *greeting, raw *upgrade
 			return ws, nil
 		case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
-			return nil, refusal(StepUpgrade, t.host, resp, body)
+			return nil, refusal(StepUpgrade, t.host, answer{resp.StatusCode, resp.Header, body})
 		default:
 			return nil, failed(StepUpgrade, fmt.Errorf("%s does not accept the upgrade: %w", t.host, err))
 		}
@@ -104,7 +106,7 @@ func upgrade(ctx context.Context, d *dialer, t target, g *greeting, raw *upgrade
 	}
 	raw.open.Store(true)
 	if ws.Subprotocol() != wire.Protocol {
-		ws.Close()
+		_ = ws.Close()
 		return nil, failed(StepUpgrade, fmt.Errorf("%s chose the protocol %q", t.host, printable(ws.Subprotocol(), 40)))
 	}
 	return ws, nil
@@ -112,7 +114,7 @@ func upgrade(ctx context.Context, d *dialer, t target, g *greeting, raw *upgrade
 
 // greet does challenge, hello and welcome.
 func (s *socket) greet(ctx context.Context, d *dialer, g *greeting) (*wire.Welcome, error) {
-	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
 	ch, err := await[*wire.Challenge](s, StepChallenge, d.step)
 	if err != nil {
@@ -247,7 +249,7 @@ func (s *socket) close(code wire.CloseCode, reason string) {
 		if code != wire.CloseUnknownCode {
 			_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(int(code), reason), time.Now().Add(time.Second))
 		}
-		s.conn.Close()
+		_ = s.conn.Close()
 	})
 	s.wg.Wait()
 }

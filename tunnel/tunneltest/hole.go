@@ -19,7 +19,7 @@ type Hole struct {
 // NewHole starts a forwarder to address. It ends with the test.
 func NewHole(tb testing.TB, address string) *Hole {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func NewHole(tb testing.TB, address string) *Hole {
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", address)
+			out, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", address)
 			if err != nil {
 				in.Close()
 				continue

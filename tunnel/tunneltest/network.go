@@ -53,10 +53,10 @@ func (n *Net) Dial(ctx context.Context, network, address string) (net.Conn, erro
 	case l.conns <- b:
 		return h, nil
 	case <-l.done:
-		h.Close()
+		_ = h.Close()
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	case <-ctx.Done():
-		h.Close()
+		_ = h.Close()
 		return nil, &net.OpError{Op: "dial", Net: network, Err: context.Cause(ctx)}
 	}
 }

@@ -59,6 +59,14 @@ func (r *Relay) poll(w http.ResponseWriter, req *http.Request) {
 	fresh := s == nil || s.over || h.Epoch != r.epoch
 	if fresh {
 		s, _ = r.claim(h)
+	} else {
+		// What was sent after that number was lost on the way.
+		s.sent = min(s.sent, max(after, s.acked))
+		for seq := range s.sizes {
+			if seq > after {
+				delete(s.sizes, seq)
+			}
+		}
 	}
 	limit := time.NewTimer(time.Duration(wait) * time.Second)
 	defer limit.Stop()

@@ -40,7 +40,7 @@ func (r *Relay) tunnel(w http.ResponseWriter, req *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	r.talk(conn, f)
 }
 
@@ -114,7 +114,7 @@ func (r *Relay) talk(conn *websocket.Conn, f Faults) {
 		}
 	}()
 	r.pump(conn, s, f, gone, write, shut)
-	conn.Close()
+	_ = conn.Close()
 	<-gone
 	r.locked(func() { s.over = true })
 }

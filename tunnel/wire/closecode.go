@@ -29,8 +29,10 @@ const (
 
 // CloseCodes are the codes of this version.
 func CloseCodes() []CloseCode {
-	return []CloseCode{CloseNormal, CloseGoingAway, CloseRestart, CloseOverloaded,
-		Close4400, Close4401, Close4403, Close4409, Close4410, Close4413, Close4426, Close4429}
+	return []CloseCode{
+		CloseNormal, CloseGoingAway, CloseRestart, CloseOverloaded,
+		Close4400, Close4401, Close4403, Close4409, Close4410, Close4413, Close4426, Close4429,
+	}
 }
 
 // Text returns what the code means.

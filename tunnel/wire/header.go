@@ -78,8 +78,10 @@ func Plain(kind string, r Request) (header, body []byte, err error) {
 	if len(r.Body) > MaxBody {
 		return nil, nil, fmt.Errorf("%w: a body of %d bytes", ErrTooLarge, len(r.Body))
 	}
-	header, err = json.Marshal(EventHeader{Kind: kind, Size: len(r.Body),
-		Path: r.Path, Query: r.Query, RemoteAddr: r.RemoteAddr, Header: r.Header})
+	header, err = json.Marshal(EventHeader{
+		Kind: kind, Size: len(r.Body),
+		Path: r.Path, Query: r.Query, RemoteAddr: r.RemoteAddr, Header: r.Header,
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("wire: %w", err)
 	}

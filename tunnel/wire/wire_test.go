@@ -23,8 +23,10 @@ func TestSealIsForOneClinicAndKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Request{Path: "/x", Query: "a=b", RemoteAddr: "192.0.2.1", Label: KindCreated,
-		Header: map[string]string{"content-type": "application/json"}, Body: []byte("\x00\xff{}")}
+	r := Request{
+		Path: "/x", Query: "a=b", RemoteAddr: "192.0.2.1", Label: KindCreated,
+		Header: map[string]string{"content-type": "application/json"}, Body: []byte("\x00\xff{}"),
+	}
 	h, b, err := Seal(pub, id, "riverside", r)
 	if err != nil {
 		t.Fatal(err)
