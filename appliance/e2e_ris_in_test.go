@@ -220,6 +220,11 @@ func TestRISPortStandsBadInput(t *testing.T) {
 func TestRISPortRefusesStrangers(t *testing.T) {
 	t.Parallel()
 	p, _ := withRIS(t, func(r *config.RIS) { r.Address = "192.0.2.7:2575" })
+	_, err := p.api.Doctor(t.Context()) // whose knocking is no stranger's
+	p.ok(err)
+	if lines := p.board(problem.RISCaller, "127.0.0.1"); len(lines) != 0 {
+		t.Errorf("the doctor is taken for a stranger: %v", lines)
+	}
 	d := net.Dialer{Timeout: patience}
 	c, err := d.DialContext(t.Context(), "tcp", p.hl7())
 	p.ok(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -169,6 +170,9 @@ func (a api) checkHL7(ctx context.Context) []ui.Check {
 				return "", err
 			}
 			d := net.Dialer{Timeout: 5 * time.Second}
+			if ip, err := netip.ParseAddr(dialHost(addr)); err == nil {
+				a.hl7.callers.knock(ip)
+			}
 			c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(dialHost(addr), port))
 			if err != nil {
 				return "", problem.New(problem.RISPort, problem.Args{"address": addr, "reason": "nobody answers there"}, err)

@@ -34,6 +34,7 @@ type risCallers struct {
 	mu      sync.Mutex
 	hosts   map[string][]netip.Addr // by RIS, as they were resolved last
 	refused map[netip.Addr]*refusedCaller
+	knocks  map[netip.Addr]int // refusals that the doctor is about to cause
 }
 
 type refusedCaller struct {
@@ -46,7 +47,7 @@ type refusedCaller struct {
 
 func newRISCallers(c *core, peers []*risPeer) *risCallers {
 	return &risCallers{
-		c: c, peers: peers, hosts: map[string][]netip.Addr{}, refused: map[netip.Addr]*refusedCaller{},
+		c: c, peers: peers, hosts: map[string][]netip.Addr{}, refused: map[netip.Addr]*refusedCaller{}, knocks: map[netip.Addr]int{},
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
@@ -119,12 +120,27 @@ func (r *risCallers) whose(addr netip.Addr) string {
 	return ""
 }
 
+// knock announces that the doctor will connect from an address, to see that
+// somebody answers: that is no caller to tell of.
+func (r *risCallers) knock(addr netip.Addr) {
+	if r.allowed(addr) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.knocks[addr.Unmap()]++
+}
+
 // refuse remembers a caller, and shows it.
 func (r *risCallers) refuse(addr netip.Addr, reason string) {
 	addr = addr.Unmap().WithZone("")
 	now := r.c.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.knocks[addr] > 0 {
+		r.knocks[addr]--
+		return
+	}
 	x := r.refused[addr]
 	if x == nil {
 		if len(r.refused) >= callersKept {

@@ -224,7 +224,7 @@ func (l *hl7Listener) notGood(c mllp.Conn, raw []byte, reason error) {
 		l.callers.refuse(c.Peer.Addr(), "it belongs to no RIS")
 		return
 	case errors.Is(reason, mllp.ErrTooMany), errors.Is(reason, mllp.ErrTooManyFrom):
-		l.callers.refuse(c.Peer.Addr(), "it has too many connections open")
+		l.a.log.LogAttrs(context.Background(), slog.LevelWarn, "a RIS has too many connections open", slog.String("peer", c.Peer.String()))
 		return
 	case errors.Is(reason, mllp.ErrHandlerPanic):
 		l.a.log.LogAttrs(context.Background(), slog.LevelError, "handling an HL7 message panicked", slog.String("peer", c.Peer.String()))

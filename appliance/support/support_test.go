@@ -38,7 +38,10 @@ func (p planted) err() error {
 }
 
 func (p planted) Status(context.Context) (ui.Status, error) {
-	return ui.Status{Version: "1", Clinic: canary, Codes: []string{"RH-101"}, Destinations: []ui.Destination{{Name: "provet", Reason: canary}}}, p.err()
+	return ui.Status{
+		Version: "1", Clinic: canary, Codes: []string{"RH-101"}, Destinations: []ui.Destination{{Name: "provet", Reason: canary}},
+		RIS: []ui.RIS{{Name: "clinic-ris", LastType: canary}}, HL7: []string{"127.0.0.1:2575"},
+	}, p.err()
 }
 
 func (p planted) Problems(context.Context, bool) ([]problem.Problem, error) {

@@ -34,6 +34,13 @@ func (b *bundle) summary(ctx context.Context) ([]byte, error) {
 		fmt.Fprintf(&out, "destination %s: paused %t, ready %d, leased %d, parked %d, oldest %s\n",
 			d.Name, d.Paused, d.Ready, d.Leased, d.Parked, utc(d.OldestAt))
 	}
+	if len(st.HL7) > 0 {
+		fmt.Fprintf(&out, "hl7 %s\n", strings.Join(st.HL7, " "))
+	}
+	for _, r := range st.RIS {
+		fmt.Fprintf(&out, "ris %s: last message %s, last answer %s, failing %t, waiting %d, parked %d\n",
+			r.Name, utc(r.LastMessageAt), utc(r.LastAnswerAt), r.Failing, r.Waiting, r.Parked)
+	}
 	return out.Bytes(), nil
 }
 
