@@ -153,10 +153,12 @@ type world struct {
 	imaged   map[string]bool      // imaging began at least once
 	steps    int
 	signals  []string // webhooks under way
+	book     *risBook
 }
 
 func newWorld(t *rapid.T, dir string) *world {
 	w := &world{t: t, dir: dir, clock: time.Date(2026, 11, 23, 8, 40, 0, 0, time.UTC), identity: map[string][2]string{}, imaged: map[string]bool{}}
+	w.book = newBook(t)
 	w.cloud = &cloud{now: func() time.Time { return w.clock }, orders: map[string]*cloudOrder{}, nextID: 1000}
 	w.boot()
 	return w
@@ -171,7 +173,7 @@ func (w *world) boot() {
 	w.shelf = shelf{}
 	w.core = newCore(&core{
 		db: db, practice: w.cloud, list: w.shelf, now: func() time.Time { return w.clock }, statuses: cloudStatus,
-		routes: &routes{stations: []station{{Name: "DR1", Serves: []string{"X-ray"}, DoneWhen: []order.Source{order.MPPS}}}},
+		routes: &routes{stations: []station{{Name: "DR1", Serves: []string{"X-ray"}, DoneWhen: []order.Source{order.MPPS}}}, ris: []*risPeer{bookPeer()}},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.ctx, w.cloud.die = ctx, cancel
@@ -410,6 +412,9 @@ func (w *world) settle() {
 			}
 			busy = true
 		}
+		for w.exchange() {
+			busy = true
+		}
 		if !busy && round > 3 {
 			return
 		}
@@ -472,12 +477,13 @@ func TestReconcilerProperty(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"create": w.create, "change": w.change, "delete": w.remove, "status": w.withdraw,
 			"webhook": w.webhook, "webhook2": w.webhook, "look": w.look, "look2": w.look,
-			"poll": w.poll, "sweep": w.sweep, "send": w.send, "image": w.image,
+			"poll": w.poll, "sweep": w.sweep, "send": w.send, "sendRIS": w.sendRIS, "image": w.image,
 			"trouble": w.trouble, "power": w.powerFails, "powerAfterWrite": w.powerFailsAfterWrite, "time": w.timePasses,
 			"": w.check,
 		})
 		w.settle()
 		w.check(rt)
 		w.judge()
+		w.judgeRIS()
 	})
 }
