@@ -57,7 +57,7 @@ func (a *Appliance) wireConnection() (err error) {
 	}
 	// Sealed on another computer: as if nothing had come, which RH-110 says.
 	a.log.LogAttrs(context.Background(), slog.LevelWarn, "the connection that Provet Cloud sent cannot be opened", errAttr(err))
-	return nil //nolint:nilerr // see above
+	return nil
 }
 
 // wireWebhooks joins the intake of credentials and the webhooks to the tunnel.

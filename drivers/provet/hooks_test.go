@@ -240,6 +240,21 @@ func TestEnsureWebhooksTrouble(t *testing.T) {
 	})
 }
 
+// A look costs a handful of calls, far below the limit of 100 lists a minute.
+func TestEnsureWebhooksCalls(t *testing.T) {
+	c := openTenant(t, provetsim.Config{}, func(cfg *provet.Config) { cfg.NoBudget = false })
+	ensure(t, c, wanted(""), "created created created")
+	before := c.sim.Requests()
+	ensure(t, c, wanted(""), "ok ok ok")
+	total := int64(0)
+	for route, n := range c.sim.Requests() {
+		total += n - before[route]
+	}
+	if total != 3 { // list, metadata, queue
+		t.Errorf("%d calls: %v, before %v", total, c.sim.Requests(), before)
+	}
+}
+
 // FuzzEnsureWebhooks lets a tenant answer with anything.
 func FuzzEnsureWebhooks(f *testing.F) {
 	f.Add([]byte(`{"results":[{"id":1,"url":"https://relay.invalid/in/secret6","trigger":6,"active":0}],"next":null}`))

@@ -19,11 +19,12 @@ const (
 	// MaxWebhookBody is the most that is read of a webhook, in bytes. A real one has about a hundred.
 	MaxWebhookBody = 64 << 10
 
-	maxWebhookPairs = 200 // form fields looked at
-	maxWebhookNest  = 4   // objects within objects, forms that hold JSON, text that holds JSON
-	maxWebhookIDs   = 20  // orders one webhook may name
-	maxWebhookKeys  = 30  // names kept in Keys
-	maxKeyLen       = 64  // of one of them, in bytes
+	maxWebhookPairs = 200  // form fields looked at
+	maxWebhookNest  = 4    // objects within objects, forms that hold JSON, text that holds JSON
+	maxWebhookIDs   = 20   // orders one webhook may name
+	maxWebhookLook  = 1000 // keys looked at in all
+	maxWebhookKeys  = 30   // names kept in Keys
+	maxKeyLen       = 64   // of one of them, in bytes
 )
 
 // Failures of ParseWebhook. None of them holds anything of the body.
@@ -102,6 +103,7 @@ type hookReader struct {
 	fields map[string][]string
 	w      Webhook
 	ids    []string
+	looked int // keys
 }
 
 // any reads a body of whatever kind, and reports whether it was of one.
@@ -241,6 +243,9 @@ func (r *hookReader) below(key string, raw json.RawMessage, depth int) {
 
 // take notes a key, and keeps its value when it is one of ours.
 func (r *hookReader) take(key string, raw []byte) bool {
+	if r.looked++; r.looked > maxWebhookLook {
+		return false
+	}
 	if k := cleanLine(key); k != "" && len(r.w.Keys) < maxWebhookKeys {
 		if len(k) > maxKeyLen {
 			k = strings.ToValidUTF8(k[:maxKeyLen], "")

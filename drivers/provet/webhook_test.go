@@ -154,3 +154,28 @@ func FuzzParseWebhook(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParseWebhook(b *testing.B) {
+	for kind, body := range map[string]string{
+		hookForm: "diagnosticimagingworklist_id=70001&provet_id=4321&provet_url=https%3A%2F%2Fprovetcloud.com%2F4321",
+		hookJSON: `{"diagnosticimagingworklist_id":70001,"provet_id":4321,"provet_url":"https://provetcloud.com/4321"}`,
+	} {
+		b.Run(kind, func(b *testing.B) {
+			b.ReportAllocs()
+			f := provet.DefaultFields()
+			for b.Loop() {
+				if _, err := f.ParseWebhook(kind, []byte(body)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// A hostile body is bounded in time: nesting is looked at a few times, not per level.
+func BenchmarkParseWebhookHostile(b *testing.B) {
+	body := []byte(`{"a":` + strings.Repeat(`{"a":`, 25) + `"` + strings.Repeat(`x`, 60000) + `"` + strings.Repeat("}", 26))
+	for b.Loop() {
+		_, _ = provet.ParseWebhook(hookJSON, body)
+	}
+}
