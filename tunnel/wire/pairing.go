@@ -39,7 +39,10 @@ func NormalizeCode(s string) (string, error) {
 		return "", fmt.Errorf("%w: no pairing code", ErrMalformed)
 	}
 	var b strings.Builder
-	for _, r := range strings.ToUpper(s) {
+	for _, r := range s {
+		if 'a' <= r && r <= 'z' {
+			r -= 'a' - 'A'
+		}
 		switch {
 		case r == ' ', r == '\t', r == '-', r == '\n', r == '\r', r == 0xA0, 0x2010 <= r && r <= 0x2015, r == 0x2212:
 		case r < utf8.RuneSelf && strings.ContainsRune(CodeAlphabet, r):
