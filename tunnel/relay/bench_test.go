@@ -43,7 +43,7 @@ func BenchmarkIngest(b *testing.B) {
 func benchIngest(b *testing.B, seal, acks bool) {
 	store := openSQLite(b, filepath.Join(b.TempDir(), "relay.db"))
 	b.Cleanup(func() { _ = store.Close() })
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's port
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func benchIngest(b *testing.B, seal, acks bool) {
 	b.ResetTimer()
 	for range benchPosters {
 		posters.Go(func() {
-			c, err := net.Dial("tcp", addr) //nolint:noctx // bounded by the benchmark
+			c, err := net.Dial("tcp", addr)
 			if err != nil {
 				b.Error(err)
 				return
@@ -153,7 +153,7 @@ func benchAgent(b *testing.B, r *relay.Relay, addr, name string, got *atomic.Int
 	}
 	inst := wire.InstanceID(wire.NewID())
 	req, _ := json.Marshal(wire.PairRequest{Code: code, Identity: key.Public().(ed25519.PublicKey), Sealing: pub, InstanceID: inst})
-	resp, err := http.Post("http://"+addr+wire.PairPath, "application/json", strings.NewReader(string(req))) //nolint:noctx // a test's
+	resp, err := http.Post("http://"+addr+wire.PairPath, "application/json", strings.NewReader(string(req)))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -163,6 +163,7 @@ func (r *Relay) begin(ctx context.Context, s *session, m Claim, at resumption, v
 	if m.Before.Transport == overPoll {
 		r.polls.wake(s.clinic)
 	}
+	r.greeted.Add(1)
 	r.wheel.add(s)
 	r.notes.here(s)
 	r.tellRecovery(ctx, s.clinic, m.LastHeard)

@@ -72,7 +72,7 @@ type Registry interface {
 	// Token returns a token that is alive at now, by kid, with its clinic's state. ErrUnknownToken.
 	Token(ctx context.Context, kid string, now time.Time) (Token, error)
 	// OfferToken adds a token that is about to be sent to the agent. Of tokens offered and never confirmed or used, the three
-	// youngest stay. ErrTaken, ErrUnknownClinic. It also ends a RequestRotation.
+	// youngest stay. ErrTaken, ErrUnknownClinic. It also ends a RequestRotation, and is counted then.
 	OfferToken(ctx context.Context, t Token) error
 	// ConfirmToken records that the agent has stored a token: every older one of the clinic dies at oldDies at the latest.
 	// Again is no error. ErrUnknownToken.

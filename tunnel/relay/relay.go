@@ -82,6 +82,7 @@ type Relay struct {
 	pairings keyedMutex // one try of a pairing at a time
 
 	bodies   atomic.Int64 // bytes of bodies in work
+	greeted  atomic.Int64 // handshakes that went well
 	draining atomic.Bool
 	ended    atomic.Bool
 	health   atomic.Pointer[Health]
@@ -199,7 +200,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, loop := range []func(context.Context) error{
 		func(ctx context.Context) error { return r.takeWakeups(ctx, subscribed, wakeups) },
-		r.askPending, r.askChanges, r.checkOwners, r.ping, r.writeAcks, r.writeNotes, r.expire, r.watch, r.tell,
+		r.askPending, r.askChanges, r.checkOwners, r.ping, r.writeAcks, r.writeNotes, r.expire, r.watch, r.tell, r.tidy,
 	} {
 		g.Go(func() error { return loop(ctx) })
 	}

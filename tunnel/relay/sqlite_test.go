@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"testing"
 
@@ -113,7 +114,7 @@ func TestStoryOnSQLite(t *testing.T) {
 	_, _, resp, err := again.upgrade()
 	if err == nil || resp.StatusCode/100 != 4 {
 		t.Errorf("%v", err)
-	} else if resp.Body.Close(); resp.StatusCode != 403 {
+	} else if resp.Body.Close(); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("%d", resp.StatusCode)
 	}
 }

@@ -84,6 +84,7 @@ func newWorldOn(t testing.TB, mem *memory, store relay.Store, reg relay.Registry
 	}
 	w.admin = w.relay.Admin()
 	w.server.StartTLS()
+	w.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.relay.Run(ctx) }()
@@ -182,9 +183,7 @@ func (w *world) do(method, url string, body []byte, header ...string) answer {
 	for i := 0; i < len(header); i += 2 {
 		q.Header.Set(header[i], header[i+1])
 	}
-	c := w.server.Client()
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	a, err := c.Do(q)
+	a, err := w.server.Client().Do(q)
 	if err != nil {
 		w.t.Fatal(err)
 	}
