@@ -92,7 +92,7 @@ func (c *conn) rollback(ctx context.Context) {
 
 // exec runs a statement whose text is a constant.
 func (c *conn) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	s, err := c.prepare(ctx, text)
+	s, err := c.prepare(ctx, text) //nolint:sqlclosecheck // statements are cached until close
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (c *conn) changed(ctx context.Context, text string, args ...any) (int64, er
 
 // row runs a query for one row. The row must be scanned.
 func (c *conn) row(ctx context.Context, text string, args ...any) scanner {
-	s, err := c.prepare(ctx, text)
+	s, err := c.prepare(ctx, text) //nolint:sqlclosecheck // statements are cached until close
 	if err != nil {
 		return failed{err}
 	}
@@ -119,7 +119,7 @@ func (c *conn) row(ctx context.Context, text string, args ...any) scanner {
 
 // all runs a query and calls scan for every row.
 func (c *conn) all(ctx context.Context, text string, scan func(scanner) error, args ...any) error {
-	s, err := c.prepare(ctx, text)
+	s, err := c.prepare(ctx, text) //nolint:sqlclosecheck // statements are cached until close
 	if err != nil {
 		return err
 	}

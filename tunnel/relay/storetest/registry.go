@@ -209,7 +209,8 @@ func testNotes(t *testing.T, s Suite) {
 	heard, since := Start.Add(time.Hour), Start.Add(30*time.Minute)
 	must(t, st.Note(ctx, relay.Notes{
 		Presence: []relay.Presence{
-			{Clinic: "a", Epoch: c.Epoch, LastHeard: heard, ConnectedSince: since}, {Clinic: "a", Epoch: c.Epoch + 1, LastHeard: heard.Add(time.Hour)},
+			{Clinic: "a", Epoch: c.Epoch, LastHeard: heard, ConnectedSince: since},
+			{Clinic: "a", Epoch: c.Epoch + 1, LastHeard: heard.Add(time.Hour)},
 			{Clinic: "nobody", Epoch: 1, LastHeard: heard},
 		},
 		Counts: []relay.Counts{{Clinic: "a", Received: 3, TooLarge: 1}, {Clinic: "a", Received: 1, Limited: 2, Gaps: 4, Takeovers: 5}, {Clinic: "nobody", Received: 1}},

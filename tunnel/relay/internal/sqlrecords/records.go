@@ -136,13 +136,6 @@ func hash(b []byte) (h relay.SecretHash) {
 	return h
 }
 
-func flag(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // MACKey implements relay.Registry.
 func (r *Records) MACKey(ctx context.Context) ([]byte, error) {
 	var key []byte

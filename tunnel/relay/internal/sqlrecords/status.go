@@ -94,7 +94,7 @@ func (r *Records) Owned(ctx context.Context, node relay.NodeID) ([]relay.Ownersh
 	err := r.db.Read(ctx, func(tx Tx) error {
 		out = nil
 		return tx.Query(ctx, `SELECT c.id, m.session_epoch, m.acked, c.revoked_at, `+r.dialect.Head+`
-			FROM mailbox m JOIN clinic c ON c.n = m.clinic WHERE m.node = ?`, func(scan Scan) error {
+			FROM mailbox m JOIN clinic c ON c.n = m.clinic WHERE m.node <> '' AND m.node = ?`, func(scan Scan) error {
 			var o relay.Ownership
 			var revoked int64
 			if err := scan((*string)(&o.Clinic), (*int64)(&o.Epoch), (*int64)(&o.Acked), &revoked, (*int64)(&o.Head)); err != nil {
@@ -114,7 +114,7 @@ func (r *Records) Pending(ctx context.Context, node relay.NodeID) ([]relay.Wakeu
 	err := r.db.Read(ctx, func(tx Tx) error {
 		out = nil
 		return tx.Query(ctx, `SELECT c.id, m.session_epoch, m.acked, `+r.dialect.Head+` FROM mailbox m JOIN clinic c ON c.n = m.clinic
-			WHERE m.node = ? AND `+r.dialect.Head+` > m.acked`, func(scan Scan) error {
+			WHERE m.node <> '' AND m.node = ? AND `+r.dialect.Head+` > m.acked`, func(scan Scan) error {
 			var w relay.Wakeup
 			var epoch wire.Epoch
 			var acked wire.Seq
