@@ -84,6 +84,9 @@ var hl7Charsets = []string{
 	"windows-1252", "windows-1253", "windows-1254", "windows-1257", "Shift_JIS", "EUC-JP", "EUC-KR",
 }
 
+// HL7Charsets returns the character sets that a RIS may be set to.
+func HL7Charsets() []string { return slices.Clone(hl7Charsets) }
+
 // plainCharset is a name without case, blanks and signs, and without "ISO".
 func plainCharset(s string) string {
 	s = strings.Map(func(r rune) rune {
