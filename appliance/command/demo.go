@@ -10,7 +10,7 @@ type demoCmd struct {
 
 // Help shows an example.
 func (demoCmd) Help() string {
-	return "A simulated Provet Cloud, relay and modality around one real appliance, on loopback, with a data folder of its own. " +
+	return "A simulated Provet Cloud, machines and RIS, a real relay and one real appliance, on loopback, with a data folder of its own. " +
 		"With --once it exits 0 only if every order reached Provet Cloud as completed.\n\n" +
 		"Example:\n\n  rayhound demo --once --orders 3 --seed 1"
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/appliance/secret"
 	"github.com/rayhound/rayhound/drivers/dicom/dicomsim"
+	"github.com/rayhound/rayhound/drivers/hl7/hl7sim"
 	"github.com/rayhound/rayhound/drivers/provet/provetsim"
 )
 
@@ -35,9 +36,13 @@ type clinic struct {
 	opts    Options
 	dir     string
 	sim     *provetsim.Sim
+	ris     *hl7sim.RIS
 	app     *appliance.Appliance
 	log     *logging.Log
 	address string // of the worklist
+
+	relay      string // public address
+	risAddress string
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -65,13 +70,23 @@ func open(ctx context.Context, o Options, watch func(*order.Order, order.Entry))
 	if err != nil {
 		return nil, err
 	}
+	if err := c.openRelay(); err != nil {
+		return nil, err
+	}
+	if err := c.openRIS(); err != nil {
+		return nil, err
+	}
 	settings := c.settings(simAddress)
 	if err := settings.Validate(); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	c.app, err = appliance.New(ctx, appliance.Config{
 		Settings: settings, DataDir: c.dir, Version: o.Version, ClientSecret: secret.New("secret"),
-		Log: c.log.Logger, LogFile: c.log.Path(), Watch: watch, NoCallBudget: true,
+		Log: c.log.Logger, LogFile: c.log.Path(), NoCallBudget: true,
+		Watch: func(o *order.Order, e order.Entry) {
+			c.tellRIS(o, e)
+			watch(o, e)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -82,26 +97,25 @@ func open(ctx context.Context, o Options, watch func(*order.Order, order.Entry))
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	c.address = addrs[0]
+	if addrs, err = c.app.HL7Addrs(ctx); err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	c.ris.SetSendTo(addrs[0])
+	if err := c.joinRelay(); err != nil {
+		return nil, err
+	}
 	return c, c.openMachines()
 }
 
-// openProvet starts the simulated Provet Cloud and the relay its webhooks go to.
+// openProvet starts the simulated Provet Cloud. It has no webhooks yet: the
+// appliance enters them once it knows the relay.
 func (c *clinic) openProvet() (address string, err error) {
-	hooks, err := c.listen(relay{func(ctx context.Context, id, reason string) error { return c.app.Signal(ctx, id, reason) }})
-	if err != nil {
-		return "", err
-	}
 	cfg := provetsim.Config{
 		Seed: c.opts.Seed, NoLimits: true, Latency: c.opts.Latency,
 		Delivery: provetsim.Delivery{Interval: time.Second, Concurrency: 8},
 	}
 	if c.opts.Rename {
 		cfg = provetsim.Renamed(cfg, c.opts.Seed)
-	}
-	for trigger, reason := range map[int]string{
-		provetsim.TriggerOrderCreated: "create", provetsim.TriggerOrderUpdated: "update", provetsim.TriggerOrderDeleted: "delete",
-	} {
-		cfg.Webhooks = append(cfg.Webhooks, provetsim.Webhook{Trigger: trigger, URL: "http://" + hooks + "/in/" + reason, Name: "Rayhound " + reason})
 	}
 	c.sim = provetsim.New(cfg)
 	if address, err = c.listen(c.sim); err != nil {
@@ -114,7 +128,7 @@ func (c *clinic) openProvet() (address string, err error) {
 // settings are those of the demo's appliance.
 func (c *clinic) settings(simAddress string) *config.File {
 	f := config.Default()
-	f.Clinic.Name = "Riverside Veterinary Clinic"
+	f.Clinic.Name = clinicName
 	f.Clinic.TimeZone = "Europe/Helsinki"
 	f.Provet.BaseURL = "http://" + simAddress + "/4321"
 	f.Provet.ClientID = "rayhound"
@@ -132,6 +146,9 @@ func (c *clinic) settings(simAddress string) *config.File {
 		Discontinued: config.Value(c.sim.StatusValue("discontinued")), Withdrawn: config.Names{c.sim.StatusValue("cancelled")},
 	}
 	f.DICOM.Listen = config.Names{"127.0.0.1:0"}
+	f.HL7.Listen = config.Names{"127.0.0.1:0"}
+	f.RIS = []config.RIS{c.risSettings()}
+	f.Tunnel.RelayURL = strings.Replace(c.relay, "http://", "ws://", 1)
 	f.Page.Listen = config.Names{"127.0.0.1:0"}
 	if c.opts.PagePort != 0 {
 		f.Page.Listen = config.Names{fmt.Sprintf("127.0.0.1:%d", c.opts.PagePort)}
@@ -229,4 +246,5 @@ type Options struct {
 	Refresh time.Duration // how often a machine reads its list; 0: 1 s, with Once 50 ms
 	Exam    time.Duration // how long an examination takes; 0: 5 s, with Once none
 	Pace    time.Duration // between two new orders; 0: 8 s
+	Report  time.Duration // from the end of an examination to the report; 0: 3 s, with Once none
 }

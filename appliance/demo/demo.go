@@ -31,8 +31,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Out, "Rayhound demo: an invented clinic on loopback.\n  status and API  http://%s\n  worklist        RAYHOUND@%s\n  data            %s\n\n",
-		c.app.PageAddr(), c.address, c.dir)
+	fmt.Fprintf(o.Out, "Rayhound demo: an invented clinic on loopback.\n  status and API  http://%s\n  worklist        RAYHOUND@%s\n  relay           %s\n  RIS             %s\n  data            %s\n\n",
+		c.app.PageAddr(), c.address, c.relay, c.risAddress, c.dir)
 	if o.Once {
 		err = c.once(p)
 	} else {
@@ -54,6 +54,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Refresh, time.Second, 50*time.Millisecond)
 	def(&o.Exam, 5*time.Second, 0)
 	def(&o.Pace, 8*time.Second, 0)
+	def(&o.Report, 3*time.Second, 0)
 	if o.Orders <= 0 {
 		o.Orders = 1
 	}
@@ -109,10 +110,13 @@ func (c *clinic) once(p *printer) error {
 	}
 	took := time.Since(began)
 	fmt.Fprintln(c.opts.Out)
+	var accessions []string
 	for _, id := range ids {
-		if err := c.story(ctx, p, id); err != nil {
+		accession, err := c.story(ctx, p, id)
+		if err != nil {
 			return err
 		}
+		accessions = append(accessions, accession)
 	}
 	if v := c.sim.Violations(); len(v) > 0 {
 		return fmt.Errorf("demo: Rayhound wrote more than a status to Provet Cloud %d times", len(v))
@@ -120,19 +124,21 @@ func (c *clinic) once(p *printer) error {
 	if unfinished > 0 {
 		return fmt.Errorf("%w: %d of %d", ErrUnfinished, unfinished, n)
 	}
+	if wrong := c.risHolds(accessions); wrong != "" {
+		return fmt.Errorf("demo: the RIS: %s", wrong)
+	}
 	fmt.Fprintf(c.opts.Out, "%d of %d orders went from request to \"done\" in Provet Cloud, in %.1f s.\n", done, n, took.Seconds())
 	return nil
 }
 
-// story prints one order's timeline.
-func (c *clinic) story(ctx context.Context, p *printer, id int) error {
+// story prints one order's timeline and returns its accession number.
+func (c *clinic) story(ctx context.Context, p *printer, id int) (accession string, err error) {
 	// The report of the last status is written just after Provet shows it.
 	var o *order.Order
 	var timeline []order.Entry
-	for range 200 {
-		var err error
+	for range 1000 {
 		if o, timeline, err = c.app.Order(context.WithoutCancel(ctx), strconv.Itoa(id)); err != nil {
-			return fmt.Errorf("demo: order %d: %w", id, err)
+			return "", fmt.Errorf("demo: order %d: %w", id, err)
 		}
 		if told(timeline) || ctx.Err() != nil {
 			break
@@ -147,24 +153,27 @@ func (c *clinic) story(ctx context.Context, p *printer, id int) error {
 		p.entry(e)
 	}
 	fmt.Fprintln(p.out)
-	return nil
+	return o.AccessionNumber, nil
 }
 
-// told reports whether a timeline has come to rest: the machine's query and the
-// last report stand in it. Both are written just after they happened.
+// told reports whether a timeline has come to rest: the machine's query, the
+// last status in Provet Cloud and the RIS's report stand in it. They are written
+// just after they happened.
 func told(timeline []order.Entry) bool {
-	seen, reports, states := false, 0, 0
+	seen, read, reports, states := false, false, 0, 0
 	for _, e := range timeline {
 		switch e.Kind {
 		case "seen":
 			seen = true
+		case "report":
+			read = true
 		case "reported":
 			reports++
 		case string(order.Completed):
 			states, reports = 1, 0
 		}
 	}
-	return seen && states > 0 && reports > 0
+	return seen && read && states > 0 && reports > 0
 }
 
 // printer writes timelines for people.

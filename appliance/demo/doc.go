@@ -1,5 +1,5 @@
 // Package demo is a whole clinic in one process on loopback: a simulated Provet
-// Cloud, a stand-in for the relay, simulated machines, and one real appliance
+// Cloud, a real relay, simulated machines, a simulated RIS, and one real appliance
 // between them with a data folder of its own.
 //
 // It exists to show the main job, to prove it (Options.Once), and to train
