@@ -129,7 +129,7 @@ func BenchmarkTunnelPostToInbox(b *testing.B) {
 }
 
 // benchRelay runs a relay on a port of this computer.
-func benchRelay(b *testing.B) (url string, r *relay.Relay) {
+func benchRelay(b testing.TB) (url string, r *relay.Relay) {
 	b.Helper()
 	store, err := sqlitestore.Open(b.Context(), sqlitestore.Config{Path: filepath.Join(b.TempDir(), "relay.db")})
 	if err != nil {
