@@ -209,3 +209,49 @@ func dialHost(addr string) string {
 	}
 	return host
 }
+
+// HL7Messages answers ui.Received.
+func (a api) HL7Messages(ctx context.Context, f ui.HL7Filter) ([]ui.HL7Message, error) {
+	if f.Limit <= 0 {
+		f.Limit = 200
+	}
+	list := []ui.HL7Message{}
+	err := a.db.Read(ctx, func(s *localdb.Snapshot) error {
+		rows, err := s.ListHL7In(ctx, f.Outcome, f.Limit)
+		for _, m := range rows {
+			list = append(list, ui.HL7Message{
+				ID: m.ID, At: m.At, RIS: m.RIS, Address: m.Peer, Type: m.Type, ControlID: m.Key.ControlID, Outcome: m.Outcome,
+				Refused: m.Refused, Bytes: m.Size, Kept: m.Kept,
+			})
+		}
+		return err
+	})
+	return list, err
+}
+
+// HL7Bytes answers ui.Received.
+func (a api) HL7Bytes(ctx context.Context, id int64) ([]byte, error) {
+	gone := problem.New(problem.Usage, problem.Args{"reason": "There is no such message, or its bytes were deleted after their retention"}, nil)
+	var bytes []byte
+	err := a.db.Read(ctx, func(s *localdb.Snapshot) error {
+		m, err := s.HL7In(ctx, id)
+		if err != nil {
+			if ignoreNotFound(err) == nil {
+				return gone
+			}
+			return err
+		}
+		raw, err := s.RawByID(ctx, m.RawID)
+		if ignoreNotFound(err) != nil {
+			return err
+		}
+		if bytes = raw.Bytes; bytes == nil {
+			return gone
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return bytes, a.audited(ctx, "read hl7 message", "", fmt.Sprint(id))
+}

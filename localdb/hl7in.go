@@ -32,7 +32,8 @@ type HL7In struct {
 	Outcome string // HL7Applied ...
 	Refused string // why it was not accepted; empty when it was
 	Size    int64  // bytes
-	RawID   int64  // 0 after the bytes are gone
+	RawID   int64  // of the bytes; 0 when their row is gone
+	Kept    bool   // the bytes are there still; for reading
 	Answer  []byte // nil: none was wanted
 }
 
@@ -72,11 +73,12 @@ func (tx *Tx) LinkHL7In(ctx context.Context, id, orderID int64) error {
 	return err
 }
 
-const hl7InColumns = `id, ris, peer, at, type, sending_application, sending_facility, control_id, hash, outcome, refused, size, raw_id, answer`
+const hl7InColumns = `id, ris, peer, at, type, sending_application, sending_facility, control_id, hash, outcome, refused, size, raw_id,
+  EXISTS (SELECT 1 FROM raw WHERE raw.id = raw_id AND bytes IS NOT NULL), answer`
 
 func scanHL7In(r scanner) (m HL7In, err error) {
 	err = r.Scan(&m.ID, &m.RIS, &m.Peer, intoTime{&m.At}, &m.Type, &m.Key.SendingApplication, &m.Key.SendingFacility, &m.Key.ControlID,
-		&m.Key.Hash, &m.Outcome, &m.Refused, &m.Size, intoNum{&m.RawID}, &m.Answer)
+		&m.Key.Hash, &m.Outcome, &m.Refused, &m.Size, intoNum{&m.RawID}, &m.Kept, &m.Answer)
 	return m, err
 }
 
@@ -85,6 +87,11 @@ func (s *Snapshot) HL7InByKey(ctx context.Context, k HL7Key) (HL7In, error) {
 	return one(ctx, s, `SELECT `+hl7InColumns+` FROM hl7_in
 		WHERE control_id = ? AND hash = ? AND sending_application = ? AND sending_facility = ? AND refused = ''`,
 		scanHL7In, k.ControlID, k.Hash, k.SendingApplication, k.SendingFacility)
+}
+
+// HL7In returns a message or ErrNotFound.
+func (s *Snapshot) HL7In(ctx context.Context, id int64) (HL7In, error) {
+	return one(ctx, s, `SELECT `+hl7InColumns+` FROM hl7_in WHERE id = ?`, scanHL7In, id)
 }
 
 // HL7InOf returns the messages that speak of an order, oldest first.

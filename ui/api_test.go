@@ -26,6 +26,9 @@ type fake struct {
 	support func(io.Writer) error
 }
 
+func (f *fake) HL7Messages(context.Context, HL7Filter) ([]HL7Message, error) { return nil, f.err }
+func (f *fake) HL7Bytes(context.Context, int64) ([]byte, error)              { return []byte("MSH|"), f.err }
+
 func (f *fake) Report(_ context.Context, a string) (Report, error) {
 	return Report{AccessionNumber: a, Documents: []Document{{ID: 7, Kind: "text", Text: "All is well"}}}, f.err
 }
@@ -106,7 +109,7 @@ func call(t *testing.T, addr, method, path, body string) (int, string) {
 func TestEveryListIsAnArray(t *testing.T) {
 	addr, _ := start(t, &fake{})
 	for _, path := range []string{
-		"problems", "orders", "outbox", "arrivals", "machines", "machines/pending", "queries", "secrets", "backups",
+		"problems", "orders", "outbox", "arrivals", "machines", "machines/pending", "queries", "secrets", "backups", "hl7",
 	} {
 		if status, body := call(t, addr, "GET", "/api/v1/"+path, ""); status != 200 || strings.TrimSpace(body) != "[]" {
 			t.Errorf("%s: %d %s", path, status, body)

@@ -15,6 +15,7 @@ type Appliance interface {
 	Health
 	Orders
 	Reports
+	Received
 	Outbox
 	Arrivals
 	Machines

@@ -34,6 +34,9 @@ func (s *Server) routes() http.Handler {
 	api("GET /api/v1/arrivals", s.arrivals)
 	api("POST /api/v1/arrivals/{id}/link", s.linkArrival)
 
+	api("GET /api/v1/hl7", s.hl7Messages)
+	api("GET /api/v1/hl7/{id}", s.hl7Bytes)
+
 	api("GET /api/v1/machines", s.machines)
 	api("GET /api/v1/machines/pending", s.pendingMachines)
 	api("GET /api/v1/queries", s.queries)

@@ -22,7 +22,8 @@ import (
 )
 
 type hl7Cmd struct {
-	Send hl7SendCmd `cmd:"" help:"Send the messages of a file by MLLP and print the answers."`
+	Send     hl7SendCmd     `cmd:"" help:"Send the messages of a file by MLLP and print the answers."`
+	Received hl7ReceivedCmd `cmd:"" help:"List what the RIS sent, and what became of it."`
 }
 
 type hl7SendCmd struct {

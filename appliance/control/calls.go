@@ -73,6 +73,27 @@ func (c *Client) CopyDocument(ctx context.Context, accession string, d ui.Docume
 	return nil
 }
 
+// HL7Messages lists what came by HL7.
+func (c *Client) HL7Messages(ctx context.Context, f ui.HL7Filter) ([]ui.HL7Message, error) {
+	q := url.Values{}
+	set(q, "outcome", f.Outcome)
+	setNumber(q, "limit", f.Limit)
+	return get[[]ui.HL7Message](ctx, c, base+"hl7", q)
+}
+
+// HL7Bytes copies a message as it came to w.
+func (c *Client) HL7Bytes(ctx context.Context, id int64, w io.Writer) error {
+	body, err := c.do(ctx, http.MethodGet, base+"hl7/"+strconv.FormatInt(id, 10), nil, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil {
+		return fmt.Errorf("control: the message broke off: %w", err)
+	}
+	return nil
+}
+
 // AddOrder enters an order by hand.
 func (c *Client) AddOrder(ctx context.Context, n ui.NewOrder) (ui.Order, error) {
 	return post[ui.Order](ctx, c, base+"orders", n)
