@@ -25,6 +25,8 @@ type line struct {
 	lost    error // why reading ended
 	arrived chan struct{}
 	gone    chan struct{} // closed when reading has ended
+	closing chan struct{} // closed when reading is to end
+	freed   chan struct{} // something was acknowledged
 
 	// Of the committing goroutine alone:
 	epoch   wire.Epoch      // of the session
@@ -47,6 +49,7 @@ const (
 func newLine(c *Client, car carrier, w *wire.Welcome, cur Cursor) *line {
 	l := &line{
 		c: c, car: car, drained: make(chan *wire.Drain, 1), arrived: make(chan struct{}, 1), gone: make(chan struct{}),
+		closing: make(chan struct{}), freed: make(chan struct{}, 1),
 		epoch: w.Epoch, store: w.StoreEpoch, known: cur.Epoch, last: cur.Seq, due: time.NewTimer(time.Hour),
 	}
 	l.due.Stop()
@@ -69,6 +72,7 @@ func (l *line) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		code = wire.CloseNormal
 	}
+	close(l.closing)
 	l.car.close(code, "")
 	wg.Wait()
 	return err
@@ -84,6 +88,9 @@ func (l *line) tell() {
 // read queues frames until the connection is lost.
 func (l *line) read() error {
 	for {
+		if l.car.transport() == LongPoll {
+			l.room()
+		}
 		f, n, err := l.car.receive()
 		if err != nil {
 			return err
@@ -124,6 +131,24 @@ func (l *line) read() error {
 	}
 }
 
+// room waits until the window has room. A relay keeps no account of what a long-poll
+// has not acknowledged, so the agent asks for no more than it can hold.
+func (l *line) room() {
+	for {
+		l.mu.Lock()
+		full := l.msgs >= wire.WindowMsgs || l.bytes >= wire.WindowBytes
+		l.mu.Unlock()
+		if !full {
+			return
+		}
+		select {
+		case <-l.freed:
+		case <-l.closing:
+			return
+		}
+	}
+}
+
 // admit counts an event of n bytes against what the window allows.
 func (l *line) admit(n int) bool {
 	l.mu.Lock()
@@ -144,6 +169,10 @@ func (l *line) settle(n int) {
 	}
 	l.sizes = l.sizes[n:]
 	l.msgs -= n
+	select {
+	case l.freed <- struct{}{}:
+	default:
+	}
 }
 
 // take returns everything that waits, and why nothing more will come.

@@ -29,6 +29,7 @@ type poller struct {
 	mu    sync.Mutex
 	greet greeting // Resume, ResumeAt, StoreEpoch and Epoch are where this connection is
 	nonce string
+	again wire.Seq // read from here again at the next poll; 0: go on
 
 	waiting []wire.Frame // touched by receive alone
 	sizes   []int
@@ -97,6 +98,7 @@ func (p *poller) poll(step StepName, wait int, limit time.Duration) error {
 	p.mu.Lock()
 	after := p.greet.hello.Resume
 	p.mu.Unlock()
+	began := time.Now()
 	body, err := p.do(step, http.MethodGet, wire.PollTarget(after, wait), nil, wire.MaxPollAnswer, limit)
 	if err != nil {
 		return err
@@ -113,6 +115,9 @@ func (p *poller) poll(step StepName, wait int, limit time.Duration) error {
 	w, ok := frames[0].Control.(*wire.Welcome)
 	if !ok {
 		return protocolError(step, "an answer that begins with no welcome")
+	}
+	if len(frames) == 1 && wait > 0 && time.Since(began) < pollPause {
+		p.rest(pollPause) // a relay that is about to stop answers at once
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,10 +138,33 @@ func (p *poller) poll(step StepName, wait int, limit time.Duration) error {
 		}
 		p.waiting, p.sizes = append(p.waiting, f), append(p.sizes, n)
 	}
+	if p.again > 0 {
+		h.Resume, h.ResumeAt, p.again = min(h.Resume, p.again-1), time.Time{}, 0
+	}
 	return nil
 }
 
+// pollPause is the least time of a poll that brings nothing.
+const pollPause = time.Second
+
+func (p *poller) rest(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.ctx.Done():
+	}
+}
+
+// send posts a frame. A replay needs none: the next poll asks for what follows an
+// earlier number.
 func (p *poller) send(c wire.Control) error {
+	if r, ok := c.(*wire.Replay); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.again = r.From
+		return nil
+	}
 	b, err := wire.EncodeControl(c)
 	if err != nil {
 		return err
@@ -167,7 +195,7 @@ func (p *poller) do(step StepName, method, target string, body []byte, maxAnswer
 			p.mu.Unlock()
 		}
 		switch {
-		case ours && resp.status == http.StatusOK:
+		case ours && (resp.status == http.StatusOK || resp.status == http.StatusNoContent):
 			p.heard.Store(int64(time.Since(p.start)))
 			return resp.body, nil
 		case ours && resp.status == http.StatusUnauthorized && nonce != "" && try < 2:

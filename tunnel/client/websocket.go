@@ -87,6 +87,9 @@ func upgrade(ctx context.Context, d *dialer, t target, g *greeting, raw *upgrade
 	header := http.Header{"Authorization": {"Bearer " + g.token}, "User-Agent": {d.userAgent}}
 	ws, err := guarded(ctx, raw, d.step, func() (*websocket.Conn, error) {
 		ws, resp, err := gd.DialContext(ctx, t.url("ws", wire.TunnelPath), header)
+		if resp != nil && resp.Body != nil {
+			defer resp.Body.Close()
+		}
 		switch {
 		case err == nil:
 			return ws, nil

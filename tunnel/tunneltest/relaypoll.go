@@ -61,7 +61,7 @@ func (r *Relay) poll(w http.ResponseWriter, req *http.Request) {
 		s, _ = r.claim(h)
 	} else {
 		// What was sent after that number was lost on the way.
-		s.sent = min(s.sent, max(after, s.acked))
+		s.sent = min(s.sent, after)
 		for seq := range s.sizes {
 			if seq > after {
 				delete(s.sizes, seq)
@@ -136,6 +136,7 @@ func (r *Relay) ack(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	defer w.WriteHeader(http.StatusNoContent)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range frames {
