@@ -87,7 +87,7 @@ func (p *bookParcel) send(context.Context) {
 		p.res = orders.Result{Class: orders.Retry, Unknown: true, MaxTries: 1000, Text: "no answer in time"}
 	case risPowerFails:
 		p.w.cloud.die()
-	default:
+	case risTakes, risFaults:
 		p.res = taken
 	}
 	book.take(p.e.Payload)
