@@ -35,6 +35,9 @@ func migrate(ctx context.Context, writer *sql.DB) error {
 		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
+		if now, _, err := p.GetVersions(ctx); err == nil && now == target {
+			return nil // another process has done it meanwhile
+		}
 		return fmt.Errorf("sqlitestore: migrate: %w", err)
 	}
 	return nil

@@ -180,7 +180,7 @@ func failure(err error) error {
 		return fmt.Errorf("%w: %w", relay.ErrFull, err)
 	case isBusy(err):
 		return fmt.Errorf("%w: %w", relay.ErrBusy, err)
-	case sqliteCode(err) != 0, errors.Is(err, sql.ErrConnDone), errors.Is(err, os.ErrClosed):
+	case sqliteCode(err) != 0, errors.Is(err, sql.ErrConnDone), err.Error() == "sql: database is closed": // it has no name
 		return fmt.Errorf("%w: %w", relay.ErrUnavailable, err)
 	}
 	return err
