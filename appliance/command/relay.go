@@ -25,6 +25,7 @@ type relayCmd struct {
 	Check    relayCheckCmd    `cmd:"" help:"Check relay.toml."`
 	Doctor   relayDoctorCmd   `cmd:"" help:"Check database, disk, certificate and address."`
 	Clinic   relayClinicCmd   `cmd:"" help:"Add, list, pair and revoke clinics."`
+	Backup   relayBackupCmd   `cmd:"" help:"Copy the database of a running relay (SQLite)."`
 	Restored relayRestoredCmd `cmd:"" help:"After the database was restored or a copy promoted: let every clinic compare."`
 }
 
@@ -183,6 +184,33 @@ func storeKind(store string) string {
 		return store
 	}
 	return "PostgreSQL"
+}
+
+type relayBackupCmd struct {
+	Out string `name:"out" required:"" help:"File to write; it must not exist." placeholder:"FILE"`
+}
+
+// Help shows an example.
+func (relayBackupCmd) Help() string {
+	return "The copy is of one moment; the relay goes on meanwhile. PostgreSQL is backed up with its own means.\n\n" +
+		"Example:\n\n  rayhound relay backup --out relay-20261124.db"
+}
+
+// Run writes the copy.
+func (c relayBackupCmd) Run(e *env) error {
+	return e.withRelay(func(a *relay.Admin) error {
+		s, ok := a.Store.(interface {
+			Backup(ctx context.Context, to string) error
+		})
+		if !ok {
+			return usage("This store is PostgreSQL: use its own backup")
+		}
+		if err := s.Backup(e.ctx, c.Out); err != nil {
+			return unusable(c.Out, err)
+		}
+		e.printf("%s is written. To use it: stop the relay, put it in place of the database, rayhound relay restored, start.\n", c.Out)
+		return nil
+	})
 }
 
 type relayRestoredCmd struct{}

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,12 @@ func (s *Store) Backup(ctx context.Context, to string) error {
 }
 
 func (s *Store) copyTo(ctx context.Context, part, to string) error {
-	if _, err := s.readPool.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
+	pool, err := sql.Open("sqlite", dsn(s.cfg.Path, copySettings))
+	if err != nil {
+		return fmt.Errorf("sqlitestore: backup: %w", err)
+	}
+	_, err = pool.ExecContext(ctx, "VACUUM INTO ?", part)
+	if err := errors.Join(err, pool.Close()); err != nil {
 		return fmt.Errorf("sqlitestore: backup: %w", err)
 	}
 	f, err := os.OpenFile(part, os.O_RDWR, 0)

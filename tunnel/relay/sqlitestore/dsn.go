@@ -17,6 +17,8 @@ const (
 		"&_pragma=secure_delete(1)&_pragma=wal_autocheckpoint(4000)&_pragma=temp_store(2)&_pragma=cache_size(-32000)"
 	readerSettings = "mode=rw&_busy_timeout=5000&_foreign_keys=1&_defensive=1&_query_only=1" +
 		"&_pragma=temp_store(2)&_pragma=cache_size(-8000)"
+	// A copy writes another file, which query_only would refuse.
+	copySettings = "mode=rw&_busy_timeout=5000&_defensive=1&_pragma=temp_store(2)"
 )
 
 // dsn returns the data source name of a file. The path is percent-escaped:
