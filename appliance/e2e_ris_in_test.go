@@ -312,3 +312,22 @@ func TestRISGetsItsApplicationAck(t *testing.T) {
 
 // asItComes is a Provet Cloud with the names of its defaults.
 func asItComes(c provetsim.Config) provetsim.Config { return c }
+
+// A report of 20 MB comes through the port while the machines go on.
+func TestRISSendsABigReport(t *testing.T) {
+	t.Parallel()
+	p, sim := withRIS(t)
+	id := p.request("X-ray")
+	acc := p.becomes(id, order.Scheduled).AccessionNumber
+	p.holds(sim, acc)
+	pdf := append([]byte("%PDF-1.4\n"), bytes.Repeat([]byte("0123456789abcde"), 1_000_000)...)
+	start := time.Now()
+	a, err := sim.Report(t.Context(), acc, "All is well.", pdf)
+	accepted(t, a, err)
+	t.Logf("%d bytes as PDF, built, sent and answered in %s", len(pdf), time.Since(start))
+	p.listed(xray, p.request("X-ray"))
+	if d := p.detail(acc); len(d.Documents) != 2 || d.Documents[1].Bytes != int64(len(pdf)) {
+		t.Errorf("%+v", d.Documents)
+	}
+	p.becomes(id, order.Completed)
+}
