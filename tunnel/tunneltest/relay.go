@@ -48,6 +48,7 @@ type Relay struct {
 	mostBytes int
 	upgrades  int
 	polls     int
+	waiter    int // the newest poll; an older one's connection is gone
 	codes     map[string]bool
 }
 

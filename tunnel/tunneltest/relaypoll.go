@@ -68,9 +68,16 @@ func (r *Relay) poll(w http.ResponseWriter, req *http.Request) {
 			}
 		}
 	}
+	r.waiter++
+	mine := r.waiter
+	r.tell()
 	limit := time.NewTimer(time.Duration(wait) * time.Second)
 	defer limit.Stop()
 	for {
+		if r.waiter != mine {
+			r.mu.Unlock()
+			panic(http.ErrAbortHandler)
+		}
 		control, events := r.next(s)
 		if len(control)+len(events) > 0 || fresh {
 			answer := r.frames(r.welcome(), control, events)
@@ -100,7 +107,7 @@ func (r *Relay) poll(w http.ResponseWriter, req *http.Request) {
 		case <-limit.C:
 			timeout = true
 		case <-req.Context().Done():
-			r.locked(func() { s.over = true })
+			r.locked(func() { s.over = s.over || r.waiter == mine })
 			return
 		}
 		r.mu.Lock()
