@@ -151,7 +151,7 @@ func (a api) ActOnOrder(ctx context.Context, accession string, in ui.Action) (ui
 		return ui.ViewOrder(o, nil, nil), nil
 	}
 	if in.Kind == ui.Resend && in.To != "" && in.To != destProvet {
-		o, err := a.core.ResendTo(ctx, act{Accession: accession, Who: console, Reason: in.Reason}, in.To, in.AsNew)
+		o, err := a.core.ResendTo(ctx, act{Accession: accession, Who: console, Reason: in.Reason}, in.To, resendMode(in))
 		if err != nil {
 			return ui.Order{}, err
 		}

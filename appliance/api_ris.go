@@ -45,6 +45,16 @@ func (a api) destination(ctx context.Context, name string) (string, error) {
 	return "", problem.New(problem.Usage, problem.Args{"reason": "There is no destination " + printable(name) + "; there is " + joinNames(known)}, nil)
 }
 
+func resendMode(in ui.Action) resend {
+	switch {
+	case in.AsNew:
+		return resendAsNew
+	case in.Taken:
+		return resendTaken
+	}
+	return resendSame
+}
+
 // retryAll makes due what is owed to a destination, or to all when it is empty.
 func (b *batch) retryAll(destination string) (n int, err error) {
 	list := []localdb.Destination{{Dest: destination}}

@@ -267,6 +267,26 @@ func TestConnectToARIS(t *testing.T) {
 	}
 }
 
+// A person who looked into the RIS says that it has the message: what waits behind
+// it goes on.
+func TestPersonKnowsThatItWasTaken(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "ris"}))
+	up := c.request("1", "X-ray")
+	c.look("1")
+	c.deliverAs("ris", map[string]orders.Result{"NW": {Class: orders.Park, Unknown: true, Text: "no answer in time"}})
+	up.Status = "9"
+	c.look("1")
+	c.clock = c.clock.Add(time.Hour)
+	wantList(t, "before", c.exchange("ris"))
+	_, err := c.ResendTo(t.Context(), act{Accession: "1"}, "ris:ris", resendTaken)
+	c.ok(err)
+	wantList(t, "after", c.exchange("ris"), "CA 1")
+	wantList(t, "RH-406", c.raised(problem.RISUnsure))
+	if _, err := c.ResendTo(t.Context(), act{Accession: "1"}, "ris:ris", resendTaken); problem.Of(err) == nil {
+		t.Errorf("twice: %v", err)
+	}
+}
+
 // MSH-10 is never used twice, also not after a restore.
 func TestControlIDs(t *testing.T) {
 	c := newClinic(t)

@@ -9,26 +9,37 @@ import (
 	"github.com/rayhound/rayhound/localdb"
 )
 
-// ResendTo sends a RIS the last message about an order once more, the same bytes
-// with the same control id. asNew instead forgets what the RIS was told, gives up
-// what waits for it, and tells it of the order as a new one; that needs an order
+// resend is how a message to a RIS is repeated.
+type resend int
+
+const (
+	resendSame  resend = iota // the last message once more: the same bytes with the same control id
+	resendAsNew               // forget what the RIS was told, and tell it of the order as a new one
+	resendTaken               // not at all: the RIS has it, and what waits behind it may go
+)
+
+// ResendTo repeats what a RIS was sent about an order. resendAsNew needs an order
 // that is on the list.
-func (c *core) ResendTo(ctx context.Context, a act, to string, asNew bool) (*order.Order, error) {
+func (c *core) ResendTo(ctx context.Context, a act, to string, how resend) (*order.Order, error) {
 	p := c.routes.peer(strings.TrimPrefix(to, risPrefix))
 	if p == nil {
 		return nil, problem.New(problem.Usage, problem.Args{"reason": "There is no RIS " + printable(strings.TrimPrefix(to, risPrefix)) + " in the settings"}, nil)
 	}
 	return c.byPerson(ctx, a, "resend", func(b *batch, o *order.Order) error {
-		again := b.sendAgain
-		if asNew {
+		again, done := b.sendAgain, "sent again to "
+		switch how {
+		case resendSame:
+		case resendAsNew:
 			again = b.sendAsNew
+		case resendTaken:
+			again, done = b.countAsTaken, "taken by "
 		}
 		if err := again(p, o); err != nil {
 			return err
 		}
 		unnotice(o, problem.RISRefused, problem.RISUnsure, problem.RISNotTold, problem.RISAckOverdue)
 		b.outbox = true
-		return b.noted(o, "sent again to "+p.Name+" "+personText(a))
+		return b.noted(o, done+p.Name+" "+personText(a))
 	})
 }
 
@@ -85,6 +96,24 @@ func (b *batch) sendAsNew(p *risPeer, o *order.Order) error {
 			if err := b.tx.SetTold(b.ctx, t); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// countAsTaken ends the messages about o that the RIS may have taken: a person
+// says that it has.
+func (b *batch) countAsTaken(p *risPeer, o *order.Order) error {
+	parked, err := b.tx.Outbox(b.ctx, localdb.OutboxFilter{Dest: p.dest(), OrderID: o.ID, States: []string{localdb.Parked}})
+	if err != nil {
+		return err
+	}
+	if len(parked) == 0 {
+		return problem.New(problem.Usage, problem.Args{"reason": "No message about the order waits for a person"}, nil)
+	}
+	for _, e := range parked {
+		if _, err := b.tx.CountAsTaken(b.ctx, e.ID, "a person says that it was taken", b.now); err != nil {
+			return err
 		}
 	}
 	return nil

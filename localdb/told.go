@@ -130,6 +130,13 @@ func (tx *Tx) SendAgain(ctx context.Context, id int64, now, giveUpAt time.Time) 
 	return n > 0, err
 }
 
+// CountAsTaken ends a parked entry that a person knows to have been taken. It
+// reports false for any other.
+func (tx *Tx) CountAsTaken(ctx context.Context, id int64, why string, at time.Time) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE outbox SET state='done', done_at=?, last_text=? WHERE id=? AND state='parked'`, msNotNull(at), why, id)
+	return n > 0, err
+}
+
 // LastEventAt returns when the newest line of an order's timeline was written
 // that is none of these kinds, or false.
 func (s *Snapshot) LastEventAt(ctx context.Context, orderID int64, but ...string) (time.Time, bool, error) {

@@ -171,6 +171,7 @@ type Action struct {
 	ProvetID string     `json:"provet_id,omitempty"` // of Link
 	To       string     `json:"to,omitempty"`        // of Resend: the destination; empty: provet
 	AsNew    bool       `json:"as_new,omitempty"`    // of Resend: a new message, not the same bytes
+	Taken    bool       `json:"taken,omitempty"`     // of Resend: nothing is sent, the destination has it already
 }
 
 // ViewOrder returns the view of an order. Evidence and timeline may be nil.

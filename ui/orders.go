@@ -79,8 +79,8 @@ func (s *Server) actOnOrder(_ http.ResponseWriter, r *http.Request) (any, error)
 	case Complete, Cancel, Suspend, Reopen:
 	case Release, Resend:
 		needsReason = false
-		if len(a.To) > 64 || a.AsNew && a.To == "" {
-			return nil, usage("as_new needs to: the destination")
+		if len(a.To) > 64 || (a.AsNew || a.Taken) && a.To == "" || a.AsNew && a.Taken {
+			return nil, usage("as_new or taken needs to: the destination")
 		}
 	case Link:
 		needsReason = false

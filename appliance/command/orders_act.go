@@ -68,6 +68,7 @@ type ordersResendCmd struct {
 	Accession string `arg:"" help:"Accession number."`
 	To        string `help:"To this destination: provet, or ris:NAME." placeholder:"DEST" default:"provet"`
 	AsNew     bool   `help:"To a RIS: as a new order with a new message number, not the last message once more."`
+	Taken     bool   `help:"To a RIS: send nothing; it has the message whose answer was lost, and what waits behind it may go."`
 	Reason    string `help:"Why; it stays in the timeline." placeholder:"TEXT"`
 	JSON      bool   `name:"json" help:"Print JSON."`
 }
@@ -80,7 +81,7 @@ func (ordersResendCmd) Help() string {
 
 // Run sends the order's state again.
 func (c ordersResendCmd) Run(e *env) error {
-	return e.act(c.Accession, ui.Action{Kind: ui.Resend, Reason: c.Reason, To: c.To, AsNew: c.AsNew}, c.JSON)
+	return e.act(c.Accession, ui.Action{Kind: ui.Resend, Reason: c.Reason, To: c.To, AsNew: c.AsNew, Taken: c.Taken}, c.JSON)
 }
 
 type ordersReopenCmd struct {
