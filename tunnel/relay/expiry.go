@@ -48,7 +48,7 @@ func (r *Relay) Expire(ctx context.Context) error {
 // dropped tells of a hole.
 func (r *Relay) dropped(ctx context.Context, d Dropped) {
 	r.metrics.dropped.WithLabelValues(gapLabel(d.Reason)).Add(float64(d.Events))
-	r.log.Warn("events were dropped before the clinic took them", "clinic", d.Clinic, "events", d.Events, "reason", d.Reason)
+	r.log.Warn("events were dropped before the clinic took them", "clinic", string(d.Clinic), "events", d.Events, "reason", d.Reason)
 	// One notice a day and clinic: a mailbox at its limit loses something every minute.
 	day := r.cfg.Now().UTC().Format(time.DateOnly)
 	r.notify(ctx, "gap", d.Clinic, day, d.Reason)
@@ -62,6 +62,6 @@ func (r *Relay) dropped(ctx context.Context, d Dropped) {
 func (r *Relay) audit(ctx context.Context, c wire.ClinicID, action, detail string) {
 	line := AuditLine{At: r.cfg.Now().UTC(), Clinic: c, Action: action, Detail: detail}
 	if err := r.cfg.Registry.Audit(ctx, line); err != nil {
-		r.log.Warn("an audit line was not written", "clinic", c, "action", action, "error", err)
+		r.log.Warn("an audit line was not written", "clinic", string(c), "action", action, "error", err)
 	}
 }

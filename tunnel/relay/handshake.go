@@ -178,7 +178,7 @@ func (r *Relay) begin(ctx context.Context, s *session, m Claim, at resumption, v
 	}
 	s.rotateIfDue(ctx)
 	s.start()
-	r.log.Debug("tunnel open", "clinic", s.clinic, "epoch", int64(s.epoch), "resume", int64(at.start))
+	r.log.Debug("tunnel open", "clinic", string(s.clinic), "epoch", int64(s.epoch), "resume", int64(at.start))
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (r *Relay) ingest(w http.ResponseWriter, q *http.Request, rest string, hook
 	}
 	r.metrics.ingest.count(status)
 	if r.log.Enabled(q.Context(), slog.LevelDebug) {
-		r.log.Debug("webhook", "clinic", a.clinic.id, "kind", a.kind, "status", status, "bytes", q.ContentLength)
+		r.log.Debug("webhook", "clinic", string(a.clinic.id), "kind", a.kind, "status", status, "bytes", q.ContentLength)
 	}
 	w.WriteHeader(status)
 }
@@ -132,7 +132,7 @@ func (r *Relay) refusal(what string, c wire.ClinicID, err error) (int, time.Dura
 	if errors.Is(err, ErrFull) {
 		r.metrics.storeFull.Inc()
 	}
-	r.errLog.Do(func() { r.log.Warn("a webhook was not stored", "step", what, "clinic", c, "error", err) })
+	r.errLog.Do(func() { r.log.Warn("a webhook was not stored", "step", what, "clinic", string(c), "error", err) })
 	return http.StatusServiceUnavailable, retryOf(http.StatusServiceUnavailable)
 }
 

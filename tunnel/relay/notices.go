@@ -50,7 +50,7 @@ func (r *Relay) notify(ctx context.Context, kind string, c wire.ClinicID, incide
 		Key: kind + ":" + string(c) + ":" + incident, Kind: kind, Clinic: c, Name: r.dir.state(c).Name, At: r.cfg.Now().UTC(), Detail: detail,
 	}
 	if _, err := r.cfg.Registry.AddNotice(ctx, n); err != nil {
-		r.log.Warn("a notice was not stored", "kind", kind, "clinic", c, "error", err)
+		r.log.Warn("a notice was not stored", "kind", kind, "clinic", string(c), "error", err)
 	}
 }
 
@@ -62,11 +62,11 @@ func (r *Relay) tellTakeover(ctx context.Context, c wire.ClinicID, h History) {
 	}
 	at := strconv.FormatInt(h.Present.At.Unix(), 10)
 	r.audit(ctx, c, "takeover", "by instance "+string(h.Present.Instance))
-	r.log.Warn("another computer took over a clinic", "clinic", c, "takeovers", len(h.Takeovers))
+	r.log.Warn("another computer took over a clinic", "clinic", string(c), "takeovers", len(h.Takeovers))
 	r.notify(ctx, "takeover", c, at, strconv.Itoa(len(h.Takeovers))+" within the hour")
 	if h.Frozen.Equal(h.Present.At) {
 		r.audit(ctx, c, "freeze", "too many takeovers")
-		r.log.Error("two computers fight over a clinic; it is frozen on the present one", "clinic", c)
+		r.log.Error("two computers fight over a clinic; it is frozen on the present one", "clinic", string(c))
 		r.notify(ctx, "frozen", c, at, "pair again to end it")
 	}
 }
@@ -77,7 +77,7 @@ func (r *Relay) tellRecovery(ctx context.Context, c wire.ClinicID, lastHeard tim
 	if lastHeard.IsZero() || now.Sub(lastHeard) < offlineSoon {
 		return
 	}
-	r.log.Info("a clinic is back", "clinic", c, "silent", now.Sub(lastHeard).Round(time.Second).String())
+	r.log.Info("a clinic is back", "clinic", string(c), "silent", now.Sub(lastHeard).Round(time.Second).String())
 	r.notify(ctx, "recovery", c, strconv.FormatInt(lastHeard.Unix(), 10), "silent since "+lastHeard.UTC().Format(time.RFC3339))
 }
 

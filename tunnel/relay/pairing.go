@@ -129,7 +129,7 @@ func (r *Relay) checkCode(ctx context.Context, code string, now time.Time) (Pair
 		return Pairing{}, err
 	}
 	if n >= burnAfter {
-		r.log.Warn("a pairing code was burnt by wrong tries", "clinic", p.Clinic)
+		r.log.Warn("a pairing code was burnt by wrong tries", "clinic", string(p.Clinic))
 		r.audit(ctx, p.Clinic, "pair", "the code was burnt by wrong tries")
 	}
 	return Pairing{}, wrong
@@ -169,7 +169,7 @@ func (r *Relay) completePairing(ctx context.Context, p Pairing, req wire.PairReq
 	}
 	answer.StoreEpoch = epoch
 	r.audit(ctx, p.Clinic, "paired", "version "+req.Version)
-	r.log.Info("an appliance was paired", "clinic", p.Clinic, "version", req.Version)
+	r.log.Info("an appliance was paired", "clinic", string(p.Clinic), "version", req.Version)
 	r.changed(ctx, p.Clinic)
 	return answer, nil
 }

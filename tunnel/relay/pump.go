@@ -83,7 +83,7 @@ func (s *session) failed(err error) {
 	s.mu.Unlock()
 	if s.r.base.Err() == nil {
 		s.r.metrics.storeErrors.Inc()
-		s.r.errLog.Do(func() { s.r.log.Warn("the store failed", "task", "read", "clinic", s.clinic, "error", err) })
+		s.r.errLog.Do(func() { s.r.log.Warn("the store failed", "task", "read", "clinic", string(s.clinic), "error", err) })
 	}
 }
 

@@ -22,7 +22,7 @@ func (s *session) rotateIfDue(ctx context.Context) {
 	}
 	text, t, err := r.offer(ctx, s.clinic)
 	if err != nil {
-		r.log.Warn("a new token was not stored", "clinic", s.clinic, "error", err)
+		r.log.Warn("a new token was not stored", "clinic", string(s.clinic), "error", err)
 		return
 	}
 	s.mu.Lock()
@@ -69,7 +69,7 @@ func (r *Relay) confirm(ctx context.Context, c wire.ClinicID, kid string) bool {
 		return false
 	}
 	if err := r.cfg.Registry.ConfirmToken(ctx, kid, now, now.Add(wire.OldTokenLife)); err != nil {
-		r.log.Warn("a stored token was not recorded", "clinic", c, "error", err)
+		r.log.Warn("a stored token was not recorded", "clinic", string(c), "error", err)
 		return false
 	}
 	return true
@@ -82,7 +82,7 @@ func (r *Relay) newKey(ctx context.Context, c wire.ClinicID, k *wire.Key) {
 	}
 	err := r.cfg.Registry.AddSealingKey(ctx, c, SealingKey{KeyID: k.KeyID, Public: k.Public, AddedAt: r.cfg.Now().UTC()})
 	if err != nil {
-		r.log.Warn("a sealing key was not stored", "clinic", c, "error", err)
+		r.log.Warn("a sealing key was not stored", "clinic", string(c), "error", err)
 		return
 	}
 	r.changed(ctx, c)

@@ -225,5 +225,5 @@ func (s *session) end(code wire.CloseCode, reason string) {
 	s.r.sessions.drop(s)
 	s.r.notes.gone(s)
 	s.r.metrics.closed(code)
-	s.r.log.Debug("tunnel closed", "clinic", s.clinic, "code", int(code))
+	s.r.log.Debug("tunnel closed", "clinic", string(s.clinic), "code", int(code))
 }
