@@ -15,11 +15,17 @@ type Inbox struct {
 	mu      sync.Mutex
 	cursor  client.Cursor
 	events  map[wire.StoreEpoch]map[wire.Seq]wire.Event
-	order   []wire.Seq
+	order   []arrival
 	repeats int
 	gaps    []wire.Gap
 	fail    error
 	onEvent func(wire.Event)
+}
+
+// arrival is an event in the order of coming.
+type arrival struct {
+	epoch wire.StoreEpoch
+	seq   wire.Seq
 }
 
 // NewInbox returns an inbox that was never connected.
@@ -73,7 +79,7 @@ func (b *Inbox) Commit(_ context.Context, epoch wire.StoreEpoch, events []wire.E
 		}
 		e.Header, e.Body = slices.Clone(e.Header), slices.Clone(e.Body)
 		b.events[epoch][e.Seq] = e
-		b.order = append(b.order, e.Seq)
+		b.order = append(b.order, arrival{epoch, e.Seq})
 		if e.Seq > b.cursor.Seq || epoch != b.cursor.Epoch {
 			b.cursor.Epoch, b.cursor.Seq, b.cursor.ReceivedAt = epoch, e.Seq, e.ReceivedAt
 		}
@@ -105,7 +111,24 @@ func (b *Inbox) KeepWindow(_ context.Context, w time.Duration) error {
 func (b *Inbox) Seqs() []wire.Seq {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.order)
+	out := make([]wire.Seq, 0, len(b.order))
+	for _, a := range b.order {
+		out = append(out, a.seq)
+	}
+	return out
+}
+
+// Events returns what was committed of one epoch, or of all when it is empty, in the order in which it came first.
+func (b *Inbox) Events(epoch wire.StoreEpoch) []wire.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []wire.Event
+	for _, a := range b.order {
+		if epoch == "" || a.epoch == epoch {
+			out = append(out, b.events[a.epoch][a.seq])
+		}
+	}
+	return out
 }
 
 // Repeats counts events that came again.
