@@ -24,6 +24,8 @@ const (
 	// pollOverlap is how far a poll reaches behind the last one: clocks differ,
 	// and a row may become visible after its time of change.
 	pollOverlap = 5 * time.Minute
+	// sameTick is within which two changes of a row may bear the same time.
+	sameTick = 5 * time.Second
 	// hintsPerCommit bounds how long one transaction holds the writer.
 	hintsPerCommit = 200
 )
@@ -144,17 +146,22 @@ func (c *core) pollFrom(ctx context.Context, baseline, back time.Duration) error
 	if err != nil {
 		return err
 	}
+	settled := started
 	if p, ok := c.practice.(interface{ ClockSkew() time.Duration }); ok {
+		settled = started.Add(p.ClockSkew())
 		started = started.Add(min(0, p.ClockSkew())) // our clock may be ahead, and be set right later
 	}
+	settled = settled.Add(-sameTick)
 	if newest.IsZero() || newest.After(started) {
 		newest = started // a time in the future must not hide what changes until then
 	}
-	return c.takeRows(ctx, rows, reason, newest, known)
+	return c.takeRows(ctx, rows, reason, newest, settled, known)
 }
 
 // takeRows stores the hints of a poll in portions, and the cursor with the last.
-func (c *core) takeRows(ctx context.Context, rows []provet.Row, reason string, newest time.Time, known bool) error {
+// A row that changed before settled cannot change again with the same time, and is
+// remembered.
+func (c *core) takeRows(ctx context.Context, rows []provet.Row, reason string, newest, settled time.Time, known bool) error {
 	for first := true; first || len(rows) > 0; first = false {
 		part := rows[:min(len(rows), hintsPerCommit)]
 		rows = rows[len(part):]
@@ -184,7 +191,9 @@ func (c *core) takeRows(ctx context.Context, rows []provet.Row, reason string, n
 			return err
 		}
 		for _, r := range part {
-			c.recent.add(r)
+			if r.Modified.Before(settled) {
+				c.recent.add(r)
+			}
 		}
 	}
 	c.recent.set(newest)

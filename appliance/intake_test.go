@@ -58,6 +58,7 @@ func TestPollOverlap(t *testing.T) {
 	up := c.request("1", "X-ray")
 	c.tenant.rows = []provet.Row{{ID: "1", Modified: c.clock, Status: "0", InScope: true}}
 	c.pollNow()
+	c.clock = c.clock.Add(time.Minute)
 	c.pollNow()
 	c.tenant.fail = nil
 	before := c.order("1")
@@ -69,6 +70,22 @@ func TestPollOverlap(t *testing.T) {
 	c.pollNow()
 	if c.wants("1", order.Cancelled).ID != before.ID {
 		t.Error("another order")
+	}
+}
+
+// Times of change are as coarse as Provet's database: a second change within one
+// tick bears the time of the first.
+func TestPollSeesTwoChangesWithOneTime(t *testing.T) {
+	c := newClinic(t)
+	up := c.request("1", "X-ray")
+	c.tenant.rows = []provet.Row{{ID: "1", Modified: c.clock, Status: "0", InScope: true}}
+	c.pollNow()
+	before := c.wants("1", order.Scheduled)
+	up.Content.Remarks = "Left side too"
+	c.clock = c.clock.Add(time.Minute)
+	c.pollNow()
+	if after := c.wants("1", order.Scheduled); after.Revision != before.Revision+1 {
+		t.Errorf("revision %d, want %d: the second change was not seen", after.Revision, before.Revision+1)
 	}
 }
 
