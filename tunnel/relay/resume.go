@@ -43,7 +43,8 @@ func (r *Relay) resume(ctx context.Context, c wire.ClinicID, h *wire.Hello, m Cl
 }
 
 // contradicts says whether the agent holds an event that this mailbox never had: the store was rolled back. After a rollback
-// numbers are given out again; once the head has overtaken the agent's number, only the time of receipt tells.
+// numbers are given out again; once the head has overtaken the agent's number, only the time of receipt tells, or that the
+// number went to another clinic: above what was removed, every number this clinic ever had is there.
 func (r *Relay) contradicts(ctx context.Context, c wire.ClinicID, h *wire.Hello, m Claim) (bool, error) {
 	if h.Resume > m.Head {
 		return true, nil
@@ -53,7 +54,7 @@ func (r *Relay) contradicts(ctx context.Context, c wire.ClinicID, h *wire.Hello,
 	}
 	at, err := r.cfg.Store.ReceivedAt(ctx, c, h.Resume)
 	if errors.Is(err, ErrNoEvent) {
-		return false, nil
+		return h.Resume > m.RemovedTo, nil
 	}
 	if err != nil {
 		return false, err
