@@ -13,8 +13,9 @@ import (
 const drainSettle = 10 * time.Second
 
 // Drain sends the agents away softly: /readyz fails and no new ones are let in; with a DrainSpread each gets a slot in
-// which it opens a connection to another node before it closes this one; then what is on its way may be acked for 10 s at most; what
-// is left is closed with 1012. Webhooks are taken all the while. It returns early when ctx ends. End Run afterwards.
+// which it opens a connection to another node before it closes this one, and until then it gets its events; then what is on its way
+// may be acked for 10 s at most; what is left is closed with 1012. Webhooks are taken all the while. It returns early when ctx ends.
+// End Run afterwards.
 func (r *Relay) Drain(ctx context.Context) error {
 	r.draining.Store(true)
 	r.polls.wakeAll()
@@ -26,6 +27,7 @@ func (r *Relay) Drain(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	r.settling.Store(true)
 	if !r.until(ctx, drainSettle, r.settled) {
 		return ctx.Err()
 	}

@@ -29,7 +29,7 @@ func (s *session) start() {
 
 // due says whether there may be something to send and the window is open. One event is always allowed, however large.
 func (s *session) due() bool {
-	if s.ended || s.r.draining.Load() {
+	if s.ended || s.r.settling.Load() {
 		return false
 	}
 	if !s.again && s.sent >= s.head && s.replayTo == 0 {

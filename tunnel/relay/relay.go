@@ -83,7 +83,8 @@ type Relay struct {
 
 	bodies   atomic.Int64 // bytes of bodies in work
 	greeted  atomic.Int64 // handshakes that went well
-	draining atomic.Bool
+	draining atomic.Bool  // no new agents
+	settling atomic.Bool  // nothing more is sent, only acks are awaited
 	ended    atomic.Bool
 	health   atomic.Pointer[Health]
 	snapshot atomic.Pointer[snapshot]
