@@ -23,11 +23,19 @@ type child struct {
 
 // start begins a life of the program with the clinic's settings and data.
 func (t *trial) start() (*child, error) {
-	out, err := os.OpenFile(filepath.Join(t.dir, "rayhound.out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return t.spawn(outName, "run", "--config", t.settingsPath, "--data", t.dataDir)
+}
+
+// outName is the file of what the program prints.
+const outName = "rayhound.out"
+
+// spawn runs the program with args; what it prints goes to a file.
+func (t *trial) spawn(name string, args ...string) (*child, error) {
+	out, err := os.OpenFile(filepath.Join(t.dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(t.bin, "run", "--config", t.settingsPath, "--data", t.dataDir) //nolint:noctx // it is ended by kill alone
+	cmd := exec.Command(t.bin, args...) //nolint:noctx // it is ended by kill alone
 	cmd.Env = append(os.Environ(), "RAYHOUND_PROVET_CLIENT_SECRET=secret")
 	cmd.Stdout, cmd.Stderr = out, out
 	c := &child{cmd: cmd, out: out, began: time.Now(), killed: make(chan struct{}), ended: make(chan struct{})}
@@ -68,8 +76,8 @@ func (c *child) died() bool {
 }
 
 // lastWords returns the end of what the program printed.
-func (t *trial) lastWords() string {
-	f, err := os.Open(filepath.Join(t.dir, "rayhound.out"))
+func (t *trial) lastWords(name string) string {
+	f, err := os.Open(filepath.Join(t.dir, name))
 	if err != nil {
 		return err.Error()
 	}

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,19 +36,26 @@ type trial struct {
 	settingsPath string
 	bin          string
 	page, dicom  string // addresses
+	hl7          string
+	ris          []*ris // none with -ris=false
+	post         *post  // nil with -relay=false
 	sim          *provetsim.Sim
 	book         *book
 	people       *people
 	technicians  []*technician
 	probe        *dicomsim.Modality // asks whether the worklist answers
 	busy         atomic.Int64
+	figures      figures
+	relayEnded   sync.WaitGroup
+	talking      atomic.Int64 // messages of the RIS that are not answered yet
 	evening      atomic.Int64 // nanoseconds added to Provet's clock
 	lossy        atomic.Bool  // webhooks are lost on the way
 	calm         atomic.Bool  // people do less
 	began        time.Time
 	aimed        atomic.Int32  // what the next kill waits for
 	fire         chan struct{} // it happened
-	hooks, cloud *http.Server
+	hooks, cloud *http.Server  // hooks: with -relay=false
+	stopRIS      context.CancelFunc
 	dice         *rand.Rand // of the relay
 	diceMu       sync.Mutex
 	wg           sync.WaitGroup
@@ -67,14 +73,26 @@ func newTrial(ctx context.Context, o options, dir string) (_ *trial, err error) 
 	if t.bin, err = program(ctx, o, dir); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(dice(o.seed, "ports"), 2)
+	ports, err := freePorts(dice(o.seed, "ports"), 4)
 	if err != nil {
 		return nil, err
 	}
-	t.page, t.dicom = ports[0], ports[1]
+	t.page, t.dicom, t.hl7 = ports[0], ports[1], ports[2]
+	if o.relay {
+		if err := t.openPost(ports[3]); err != nil {
+			return nil, err
+		}
+	}
 	address, err := t.openProvet()
 	if err != nil {
 		return nil, err
+	}
+	if o.ris {
+		var rctx context.Context
+		rctx, t.stopRIS = context.WithCancel(context.WithoutCancel(ctx))
+		if err := t.openRIS(rctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := config.Save(t.settingsPath, t.settings(address), ""); err != nil {
 		return nil, err
@@ -127,10 +145,14 @@ func (t *trial) openProvet() (address string, err error) {
 	if t.o.rename {
 		cfg = provetsim.Renamed(cfg, t.o.seed)
 	}
-	for trigger, reason := range map[int]string{
-		provetsim.TriggerOrderCreated: "create", provetsim.TriggerOrderUpdated: "update", provetsim.TriggerOrderDeleted: "delete",
-	} {
-		cfg.Webhooks = append(cfg.Webhooks, provetsim.Webhook{Trigger: trigger, URL: "http://" + hooks.Addr().String() + "/" + reason, Name: reason})
+	if t.post != nil {
+		cfg.Delivery.Transport, cfg.Delivery.Interval, cfg.Delivery.Retries = t.post, 250*time.Millisecond, 1<<20
+	} else {
+		for trigger, reason := range map[int]string{
+			provetsim.TriggerOrderCreated: "create", provetsim.TriggerOrderUpdated: "update", provetsim.TriggerOrderDeleted: "delete",
+		} {
+			cfg.Webhooks = append(cfg.Webhooks, provetsim.Webhook{Trigger: trigger, URL: "http://" + hooks.Addr().String() + "/" + reason, Name: reason})
+		}
 	}
 	t.sim = provetsim.New(cfg)
 	api, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // lives until close
@@ -172,9 +194,8 @@ func (w rightClock) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // In bad weather some are acknowledged and lost.
 func (t *trial) relay(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
-	form, perr := url.ParseQuery(string(body))
-	id := form.Get("diagnosticimagingworklist_id")
-	if err != nil || perr != nil || id == "" {
+	id := orderOf(body)
+	if err != nil || id == "" {
 		t.book.violate("relay: a webhook without an order: %s", body)
 		return
 	}
@@ -233,6 +254,12 @@ func (t *trial) settings(address string) *config.File {
 		x := &f.Modalities[i%len(machines)]
 		x.Serves = append(x.Serves, m.Name)
 	}
+	if len(t.ris) > 0 {
+		t.risSettings(f)
+	}
+	if t.post != nil {
+		t.post.tunnelSettings(f)
+	}
 	return f
 }
 
@@ -257,6 +284,9 @@ func (t *trial) client() (*control.Client, error) { return control.Dial(t.page, 
 
 // close ends what newTrial and play began.
 func (t *trial) close() {
+	if t.stopRIS != nil {
+		t.stopRIS()
+	}
 	// The trial is over; what does not close ends with the process.
 	_, _, _ = t.hooks.Close(), t.cloud.Close(), t.sim.Close()
 	t.wg.Wait()

@@ -25,6 +25,8 @@ type options struct {
 	sweep   bool
 	rename  bool
 	keep    bool
+	ris     bool
+	relay   bool
 }
 
 func main() { os.Exit(main1()) }
@@ -40,6 +42,8 @@ func main1() int {
 	flag.DurationVar(&o.every, "every", 15*time.Millisecond, "mean time between two things people do in Provet Cloud")
 	flag.BoolVar(&o.sweep, "sweep", false, "lose webhooks of deletions too, which only the sweep finds (a minute more); on from 100 rounds")
 	flag.BoolVar(&o.rename, "rename", false, "a tenant whose fields, values and relations all differ from the usual ones")
+	flag.BoolVar(&o.ris, "ris", true, "with two RIS that lose answers, send statuses and reports")
+	flag.BoolVar(&o.relay, "relay", true, "with a relay that is killed too; webhooks come through the tunnel, and polling is off")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data folder")
 	flag.Parse()
 	if o.seed == 0 {

@@ -21,6 +21,8 @@ const (
 	aimSet           // a machine sends its final N-SET
 	aimHint          // a webhook is handed over
 	aimPatch         // Provet Cloud has written a status and not answered yet
+	aimTold          // a RIS has a message and not answered yet; these two with a RIS only
+	aimSaid          // a RIS sends a status or a report
 	aims
 )
 
@@ -61,6 +63,22 @@ func (t *trial) play(ctx context.Context) error {
 	}
 	load, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
+	if t.post != nil {
+		if err := t.post.join(ctx); err != nil {
+			return err
+		}
+		t.relayEnded.Go(func() { t.post.run(load, work) })
+	}
+	if len(t.ris) > 0 {
+		t.wg.Go(func() { t.nurse(work) })
+	}
+	for _, r := range t.ris {
+		t.wg.Go(func() { r.weather(load) })
+		for i := range 3 {
+			rng := dice(t.o.seed, fmt.Sprintf("%s %d", r.settings.Name, i))
+			t.wg.Go(func() { r.work(load, work, rng) })
+		}
+	}
 	t.lossy.Store(true)
 	t.wg.Go(func() { t.people.run(load) })
 	t.wg.Go(func() { t.weather(load, dice(t.o.seed, "weather")) })
@@ -89,6 +107,8 @@ func (t *trial) play(ctx context.Context) error {
 		return err
 	}
 	stopMachines()
+	t.relayEnded.Wait()
+	t.stopped(ctx)
 	return t.verdict(n, settled, time.Since(began))
 }
 
@@ -124,7 +144,11 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 		case <-t.fire: // of an earlier round
 		default:
 		}
-		t.aimed.Store(1 + rng.Int32N(aims-1))
+		last := aims
+		if len(t.ris) == 0 {
+			last = aimTold
+		}
+		t.aimed.Store(1 + rng.Int32N(last-1))
 		select {
 		case <-t.fire:
 			pause(ctx, delay)
@@ -136,7 +160,7 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 		pause(ctx, wait)
 	}
 	if c.died() {
-		return fmt.Errorf("the program ended by itself:\n%s", t.lastWords())
+		return fmt.Errorf("the program ended by itself:\n%s", t.lastWords(outName))
 	}
 	c.kill()
 	return ctx.Err()
@@ -151,13 +175,13 @@ func (t *trial) ready(ctx context.Context, c *child, n *tally) error {
 			return nil
 		}
 		if c.died() {
-			return fmt.Errorf("the program ended by itself:\n%s", t.lastWords())
+			return fmt.Errorf("the program ended by itself:\n%s", t.lastWords(outName))
 		}
 		if took := time.Since(c.began); took > t.o.answer && !late {
 			late = true
 			t.book.violate("start: no worklist query was answered within %s of start %d", t.o.answer, len(n.answers))
 		} else if took > 10*t.o.answer {
-			return fmt.Errorf("the program does not answer:\n%s", t.lastWords())
+			return fmt.Errorf("the program does not answer:\n%s", t.lastWords(outName))
 		}
 		if !pause(ctx, 5*time.Millisecond) {
 			return ctx.Err()

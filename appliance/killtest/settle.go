@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (t *trial) settle(ctx context.Context, n *tally) (time.Duration, error) {
 			break
 		}
 		if c.died() {
-			return 0, fmt.Errorf("the program ended by itself:\n%s", t.lastWords())
+			return 0, fmt.Errorf("the program ended by itself:\n%s", t.lastWords(outName))
 		}
 		if time.Now().After(deadline) {
 			if err != nil {
@@ -95,11 +96,24 @@ func (t *trial) unsettled(ctx context.Context) (what []string, err error) {
 			what = append(what, fmt.Sprintf("unsettled: outbox %s: %d ready, %d leased, %d parked", d.Name, d.Ready, d.Leased, d.Parked))
 		}
 	}
+	if n := t.talking.Load(); n > 0 {
+		what = append(what, fmt.Sprintf("unsettled: %d messages of the RIS are not answered", n))
+	}
+	if t.post != nil {
+		if n := t.post.undelivered(); n > 0 {
+			what = append(what, fmt.Sprintf("unsettled: %d webhooks are not delivered", n))
+		}
+		if s.Tunnel.State != "connected" || s.Tunnel.Cursor != s.Tunnel.Head || s.Tunnel.Waiting > 0 {
+			what = append(what, fmt.Sprintf("unsettled: the tunnel is %s, %d of %d events, %d wait", s.Tunnel.State, s.Tunnel.Cursor, s.Tunnel.Head, s.Tunnel.Waiting))
+		}
+	}
 	if n := t.busy.Load(); n > 0 {
 		what = append(what, fmt.Sprintf("unsettled: %d examinations have not ended", n))
 	}
 	return what, nil
 }
+
+var numbers = regexp.MustCompile(`[0-9]+`)
 
 // arrivals returns why open arrivals are there, with their number.
 func (t *trial) arrivals(ctx context.Context) (map[string]int, error) {
@@ -110,7 +124,7 @@ func (t *trial) arrivals(ctx context.Context) (map[string]int, error) {
 	list, err := c.Arrivals(ctx, false)
 	reasons := map[string]int{}
 	for _, a := range list {
-		reasons[a.Reason]++
+		reasons[numbers.ReplaceAllString(a.Reason, "N")]++
 	}
 	return reasons, err
 }
@@ -118,6 +132,7 @@ func (t *trial) arrivals(ctx context.Context) (map[string]int, error) {
 // verdict prints the summary, and the violations when there are any.
 func (t *trial) verdict(n *tally, settled, took time.Duration) error {
 	b := t.book
+	lines := t.peerLines()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	kinds := map[string]int{}
@@ -132,9 +147,19 @@ func (t *trial) verdict(n *tally, settled, took time.Duration) error {
 	fmt.Printf("people: %s\n", counts(t.people.done))
 	fmt.Printf("%d webhooks stored, %d worklist queries, %d status writes; refused on the way: %s; arrivals: %s\n",
 		b.hints, b.queries, len(t.sim.Patches()), counts(b.refused), counts(b.arrivals))
+	for _, line := range lines {
+		fmt.Println(line)
+	}
 	fmt.Printf("%d rounds, %d orders, %d MPPS, %d lost, %d doubled, %d identities changed, %d MPPS lost, %d states wrong, %d contents wrong, %d writes wrong, %d database faults, %d other\n",
 		t.o.rounds, len(t.people.made()), len(b.acks), kinds["lost"], kinds["doubled"], kinds["identity"], kinds["mpps"], kinds["state"],
-		kinds["content"], kinds["write"], kinds["database"], kinds["start"]+kinds["unsettled"]+kinds["relay"])
+		kinds["content"], kinds["write"], kinds["database"], kinds["start"]+kinds["unsettled"]+kinds["relay"]+kinds["post"]+kinds["ris"])
+	if len(t.ris) > 0 {
+		fmt.Printf("HL7: %d lost, %d doubled, %d out of order, %d wrong, %d refused\n",
+			kinds["hl7 lost"], kinds["hl7 doubled"], kinds["hl7 order"], kinds["hl7 wrong"], kinds["hl7 refused"])
+	}
+	if t.post != nil {
+		fmt.Printf("webhooks: %d lost, %d doubled, %d without a look, %d gaps\n", kinds["webhook lost"], kinds["webhook doubled"], kinds["webhook"], kinds["gap"])
+	}
 	if len(b.violations) == 0 {
 		return nil
 	}
