@@ -123,9 +123,11 @@ type batch struct {
 	// heardFrom is the RIS whose message is being applied: what it says itself it
 	// is not told back.
 	heardFrom string
-	hints     bool
-	outbox    bool
-	after     []func() // run after the commit, in order
+	// readNow is the id in Provet of the order that was just read there.
+	readNow string
+	hints   bool
+	outbox  bool
+	after   []func() // run after the commit, in order
 }
 
 // commit runs fn in one write transaction, and after the commit publishes what

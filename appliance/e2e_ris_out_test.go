@@ -141,6 +141,7 @@ func TestRISComesBack(t *testing.T) {
 	}
 	for _, id := range ids {
 		p.becomes(id, order.Scheduled)
+		p.upstream(id, "scheduled")
 	}
 	p.remark(ids[0], "right leg")
 	p.sim.SetStatus(ids[1], "cancelled")

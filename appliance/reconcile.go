@@ -216,6 +216,7 @@ func (c *core) deferHint(ctx context.Context, h order.Hint, cause error) error {
 
 // present reconciles an order that exists in Provet.
 func (b *batch) present(h order.Hint, up provet.Upstream) (outcome string, err error) {
+	b.readNow = h.ProvetID
 	o, err := b.tx.OrderByProvetID(b.ctx, h.ProvetID)
 	if errors.Is(err, localdb.ErrNotFound) {
 		return b.arrive(h, up)

@@ -49,10 +49,12 @@ func (b *batch) tellPatient(p *risPeer, o *order.Order, known map[string]localdb
 		err = b.enqueueADT(p, o, o, orders.Merge, was.PatientID)
 	case had == hash:
 		return nil
-	case had != "" && was.State != "":
-		err = b.enqueueADT(p, o, o, orders.PatientUpdate, "")
 	case was.State == "" && o.State != order.Scheduled && o.State != order.InProgress:
 		return nil // it is not told of the order either
+	case had != "" && (o.ProvetID == "" || o.ProvetID != b.readNow):
+		return nil // another order told it what is newer
+	case had != "":
+		err = b.enqueueADT(p, o, o, orders.PatientUpdate, "")
 	}
 	if err != nil {
 		return err

@@ -1,0 +1,192 @@
+package appliance
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rayhound/rayhound/appliance/order"
+	"github.com/rayhound/rayhound/drivers/dicom/mpps"
+	"github.com/rayhound/rayhound/drivers/hl7"
+	"github.com/rayhound/rayhound/drivers/hl7/orders"
+	"github.com/rayhound/rayhound/localdb"
+)
+
+// lastSent is the newest message that a RIS took.
+func (c *clinic) lastSent(ris string) *hl7.Message {
+	c.t.Helper()
+	e := c.entries(ris, localdb.Done)
+	m, err := hl7.Parse(e[len(e)-1].Payload, hl7.Options{})
+	c.ok(err)
+	return m
+}
+
+func modalities(names ...string) (list []order.Ref) {
+	for _, n := range names {
+		list = append(list, order.Ref{Name: n})
+	}
+	return list
+}
+
+// A step that an edit adds is a new order of its own, one that it takes away is
+// cancelled as the RIS knows it, and one that stays is left alone.
+func TestStepsComeAndGo(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "ris", Modalities: map[string]string{"X-ray": "DX"}}))
+	up := c.request("1", "X-ray")
+	c.look("1")
+	wantList(t, "one step", c.exchange("ris"), "NW 1")
+	up.Content.Modalities = modalities("X-ray", "CT")
+	c.look("1")
+	wantList(t, "one more", c.exchange("ris"), "NW 1-2")
+	if m := c.lastSent("ris"); m.Get("OBR-20") != "1-2" || m.Get("OBR-24") != "CT" || m.Get("OBR-18") != c.order("1").AccessionNumber {
+		t.Errorf("the added step: %q", m.Text("OBR"))
+	}
+	up.Content.Modalities = modalities("CT")
+	c.look("1")
+	wantList(t, "the first is gone", c.exchange("ris"), "CA 1")
+	if m := c.lastSent("ris"); m.Get("OBR-20") != "1" || m.Get("OBR-24") != "DX" {
+		t.Errorf("the step that is gone: %s %s", m.Get("OBR-20"), m.Get("OBR-24"))
+	}
+	up.Content.Modalities = modalities("CT", "X-ray")
+	up.Content.Remarks = "both sides"
+	c.look("1")
+	wantList(t, "it is wanted again", c.exchange("ris"), "XO 1-2", "NW 1-3")
+	up.Status = "9"
+	c.look("1")
+	wantList(t, "withdrawn", c.exchange("ris"), "CA 1-2", "CA 1-3")
+}
+
+// An image manager that deletes what a message of a known study leaves out gets
+// every step with every message.
+func TestStepsComeAndGoForAnImageManager(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "pacs", Version: "2.5.1", Message: orders.OMI, ORC5OnNew: "SC"}))
+	up := c.request("1", "X-ray", "CT")
+	sent := func(what, control string, steps ...string) {
+		t.Helper()
+		wantList(t, what, c.exchange("pacs"), strings.Fields(control)[0]+" ")
+		m := c.lastSent("pacs")
+		got := []string{m.Get("ORC-1") + " " + m.Get("ORC-5")}
+		for _, s := range m.Segments("IPC") {
+			got = append(got, s.Get("4")+" "+s.Get("5"))
+		}
+		wantList(t, what, got, append([]string{control}, steps...)...)
+	}
+	c.look("1")
+	sent("new", "NW SC", "1 DX", "1-2 CT")
+	up.Content.Modalities = modalities("X-ray")
+	c.look("1")
+	sent("a step is gone", "XO SC", "1 DX")
+	up.Content.Modalities = modalities("X-ray", "CT")
+	c.look("1")
+	second := c.order("1").Steps[1].ScheduledProcedureStepID
+	sent("a step more", "XO SC", "1 DX", second+" CT")
+	c.end(c.begin(c.order("1"), 0), mpps.Completed)
+	wantList(t, "one is done", c.exchange("pacs"))
+	up.Content.Remarks = "left"
+	c.look("1")
+	sent("changed when one is done", "XO SC", "1 DX", second+" CT")
+}
+
+// The clinic takes an order back when imaging has begun: the RIS hears of it when
+// a person has said so, as a discontinuation; what was imaged stays.
+func TestWithdrawnAfterTheStart(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "ris"}))
+	up := c.request("1", "X-ray")
+	c.look("1")
+	c.exchange("ris")
+	o := c.order("1")
+	c.begin(o, 0)
+	c.send()
+	up.Status = "9"
+	c.look("1")
+	wantList(t, "nobody has decided", c.exchange("ris"))
+	if o = c.order("1"); o.State != order.InProgress || len(o.Notices) == 0 {
+		t.Errorf("%s %+v", o.State, o.Notices)
+	}
+	_, err := c.Cancel(t.Context(), act{Accession: o.AccessionNumber, Reason: "stopped"})
+	c.ok(err)
+	wantList(t, "a person has", c.exchange("ris"), "DC 1")
+
+	up = c.request("2", "X-ray")
+	c.look("2")
+	c.exchange("ris")
+	c.end(c.begin(c.order("2"), 0), mpps.Completed)
+	c.send()
+	up.Status = "9"
+	c.look("2")
+	wantList(t, "it is performed", c.exchange("ris"))
+	if o := c.order("2"); o.State != order.Completed || len(o.Notices) == 0 {
+		t.Errorf("%s %+v", o.State, o.Notices)
+	}
+}
+
+// What an order remembers of its animal is not told again when the RIS knows
+// better: only an order that was just read in Provet Cloud brings news.
+func TestOldOrdersBringNoNewsOfTheAnimal(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "ris", SendADT: true}))
+	first := c.request("1", "X-ray")
+	c.look("1")
+	wantList(t, "first", c.exchange("ris"), "NW 1")
+	c.end(c.begin(c.order("1"), 0), mpps.Completed)
+	second := c.request("2", "X-ray")
+	second.Content.Patient = first.Content.Patient
+	c.look("2")
+	wantList(t, "as known", c.exchange("ris"), "NW 2")
+	third := c.request("3", "X-ray")
+	third.Content.Patient = first.Content.Patient
+	third.Content.Patient.Name = "Bella II"
+	c.look("3")
+	wantList(t, "renamed with a new order", c.exchange("ris"), "A08 patient", "NW 3")
+	for id, name := range map[string]string{"1": "that is done", "2": "that was not read since"} {
+		c.ok(c.commit(t.Context(), func(b *batch) error { // as a report would
+			o, err := b.tx.OrderByProvetID(b.ctx, id)
+			if err != nil {
+				return err
+			}
+			return b.keep(o)
+		}))
+		wantList(t, "news of an order "+name, c.exchange("ris"))
+	}
+	c.begin(c.order("2"), 0)
+	wantList(t, "imaging begins", c.exchange("ris"))
+	second.Content.Patient.Name = "Bella II"
+	c.look("2")
+	wantList(t, "the other order is read", c.exchange("ris"), "XO 2")
+	second.Content.Owner.LastName = "Korhonen"
+	c.look("2")
+	wantList(t, "another owner", c.exchange("ris"), "A08 patient", "XO 2")
+	if m := c.lastSent("ris"); m.Get("PID-5.1") != "Korhonen" || m.Get("PID-5.2") != "Bella II" {
+		t.Errorf("%q", m.Text("PID-5"))
+	}
+}
+
+// Each step of an order is with the RIS that answers for its modality, and an
+// image manager hears of both.
+func TestTwoRISOwnTheirLists(t *testing.T) {
+	c := newClinic(t,
+		withRIS(orders.Profile{Name: "x", OwnsWorklist: true, Serves: []string{"X-ray"}}),
+		withRIS(orders.Profile{Name: "ct", OwnsWorklist: true, Serves: []string{"CT"}}),
+		withRIS(orders.Profile{Name: "pacs", ORC5OnNew: "SC"}))
+	up := c.request("1", "X-ray", "CT")
+	all := func(what, x, ct, pacs string) {
+		t.Helper()
+		c.look("1")
+		for name, want := range map[string]string{"x": x, "ct": ct, "pacs": pacs} {
+			if got := strings.Join(c.exchange(name), ", "); got != want {
+				t.Errorf("%s: %s heard %q, want %q", what, name, got, want)
+			}
+		}
+	}
+	all("new", "NW 1", "NW 1-2", "NW 1, NW 1-2")
+	if o := c.order("1"); o.State != order.Scheduled || len(o.Stations()) != 0 || !c.told(o, "With the RIS x and ct") {
+		t.Errorf("%s on %v: %q", o.State, o.Stations(), c.story(o))
+	}
+	up.Content.Modalities = modalities("CT")
+	all("no X-ray", "CA 1", "", "CA 1")
+	up.Content.Modalities = modalities("MR") // nobody's: held, and nobody is told until a person decides
+	all("nobody's", "", "", "")
+	if o := c.order("1"); o.State != order.Held {
+		t.Error(o.State)
+	}
+	up.Content.Modalities = modalities("X-ray")
+	all("X-ray after all", "NW 1-2", "CA 1-2", "XO 1-2")
+}
