@@ -18,6 +18,30 @@ type figures struct {
 	events                   int // in the inbox
 }
 
+// openPeers sets the RIS and the relay to work. The faults end with load, what
+// has to be finished with work. During the first half the relay keeps nothing
+// that was acknowledged.
+func (t *trial) openPeers(ctx, first, load, work context.Context) error { //nolint:revive // all are contexts
+	if t.post != nil {
+		if err := t.post.join(ctx); err != nil {
+			return err
+		}
+		t.wg.Go(func() { t.post.shortMemory(first) })
+		t.relayEnded.Go(func() { t.post.run(load, work) })
+	}
+	if len(t.ris) > 0 {
+		t.wg.Go(func() { t.nurse(work) })
+	}
+	for _, r := range t.ris {
+		t.wg.Go(func() { r.weather(load) })
+		for i := range 3 {
+			rng := dice(t.o.seed, fmt.Sprintf("%s %d", r.settings.Name, i))
+			t.wg.Go(func() { r.work(load, work, rng) })
+		}
+	}
+	return nil
+}
+
 // stopped compares what the peers hold with what the program kept, after the
 // program and the relay were ended.
 func (t *trial) stopped(ctx context.Context) {
@@ -47,8 +71,8 @@ func (t *trial) peerLines() (lines []string) {
 			f.messages, f.repeated, f.came, f.dropped, f.reports, f.statuses, f.unmatched))
 	}
 	if t.post != nil {
-		lines = append(lines, fmt.Sprintf("relay: %d kills (%d while starting); %d webhooks answered 200 in %d tries (%s), %d stored whose answer was lost; %d events in the inbox",
-			t.post.kills, t.post.early, f.stored, f.tries, counts(t.post.statuses), f.early, f.events))
+		lines = append(lines, fmt.Sprintf("relay: %d kills (%d while starting); %d webhooks answered 200 in %d tries (%s), %d stored whose answer was lost; %d events in the inbox, %d forgotten by the relay",
+			t.post.kills, t.post.early, f.stored, f.tries, counts(t.post.statuses), f.early, f.events, t.post.forgotten))
 	}
 	return lines
 }

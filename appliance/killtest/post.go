@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/config"
+	"github.com/rayhound/rayhound/tunnel/relay"
+	"github.com/rayhound/rayhound/tunnel/relayd"
 )
 
 // mailbox is the clinic's name at the relay.
@@ -45,6 +47,8 @@ type post struct {
 	mu       sync.Mutex
 	posted   []posting
 	statuses map[string]int // answers
+
+	forgotten int // events that the relay does not hold any more
 }
 
 // posting is one try to deliver a webhook.
@@ -213,6 +217,26 @@ func (p *post) end(c *child) {
 	c.kill()
 }
 
+// shortMemory removes at the relay what the program acknowledged, at once, until
+// ctx ends: an acknowledgement that came too early is a gap then.
+func (p *post) shortMemory(ctx context.Context) {
+	store, err := relayd.OpenStore(ctx, relayStore, p.dataDir, quietly)
+	if err != nil {
+		p.t.book.violate("post: %v", err)
+		return
+	}
+	defer func() { _ = store.Close() }() // there is nothing to lose
+	for pause(ctx, 150*time.Millisecond) {
+		x, err := store.Expire(ctx, time.Now().UTC(), relay.Limits{Acked: time.Nanosecond})
+		if err != nil && ctx.Err() == nil {
+			p.t.book.refuse("retention at the relay")
+		}
+		p.mu.Lock()
+		p.forgotten += x.Acked
+		p.mu.Unlock()
+	}
+}
+
 var codeLine = regexp.MustCompile(`(?m)^([A-Z-]{14})$`)
 
 // join pairs the program with the relay, as two people would, and waits until
@@ -220,12 +244,12 @@ var codeLine = regexp.MustCompile(`(?m)^([A-Z-]{14})$`)
 func (p *post) join(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	relay, err := p.start()
+	server, err := p.start()
 	if err != nil {
 		return err
 	}
-	defer relay.kill()
-	if err := p.awake(ctx, relay); err != nil {
+	defer server.kill()
+	if err := p.awake(ctx, server); err != nil {
 		return err
 	}
 	if _, err := p.t.command(ctx, p.command("clinic", "add", mailbox)...); err != nil {
@@ -293,5 +317,8 @@ func (p *post) postings() []posting {
 
 // tunnelSettings are those of a clinic that hears by the tunnel.
 func (*post) tunnelSettings(f *config.File) { f.Provet.PollInterval = config.Duration(time.Hour) }
+
+// relayStore is the relay's database.
+const relayStore = "sqlite:relay.db"
 
 var quietly = slog.New(slog.DiscardHandler)

@@ -63,21 +63,10 @@ func (t *trial) play(ctx context.Context) error {
 	}
 	load, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
-	if t.post != nil {
-		if err := t.post.join(ctx); err != nil {
-			return err
-		}
-		t.relayEnded.Go(func() { t.post.run(load, work) })
-	}
-	if len(t.ris) > 0 {
-		t.wg.Go(func() { t.nurse(work) })
-	}
-	for _, r := range t.ris {
-		t.wg.Go(func() { r.weather(load) })
-		for i := range 3 {
-			rng := dice(t.o.seed, fmt.Sprintf("%s %d", r.settings.Name, i))
-			t.wg.Go(func() { r.work(load, work, rng) })
-		}
+	first, secondHalf := context.WithCancel(load)
+	defer secondHalf()
+	if err := t.openPeers(ctx, first, load, work); err != nil {
+		return err
 	}
 	t.lossy.Store(true)
 	t.wg.Go(func() { t.people.run(load) })
@@ -85,6 +74,9 @@ func (t *trial) play(ctx context.Context) error {
 
 	rng, n := dice(t.o.seed, "kills"), &tally{}
 	for i := 1; i <= t.o.rounds; i++ {
+		if i == t.o.rounds/2+1 {
+			secondHalf()
+		}
 		if i == max(2, t.o.rounds-quiet(t.o.rounds)+1) {
 			stopLoad()
 			t.lossy.Store(false)
