@@ -231,5 +231,5 @@ type Health struct {
 	DatabaseBytes int64   // size of the database; -1: unknown
 	DiskUsed      float64 // share of the disk in use, 0..1; -1: unknown
 	Queued        int     // events waiting for the writer
-	Full          bool    // the last write failed for want of room
+	Full          bool    // a write failed for want of room, in the last 10 s or so: then one is to be tried again
 }

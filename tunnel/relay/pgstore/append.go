@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -137,13 +138,17 @@ func (b *batch) settle() {
 			}
 		}
 	} else if err != nil {
-		b.s.full.Store(isFull(err))
+		full := int64(0)
+		if isFull(err) {
+			full = time.Now().UnixNano()
+		}
+		b.s.full.Store(full)
 		b.s.cfg.Log.Warn("a batch was not stored", "jobs", len(b.jobs), "error", err)
 		for _, j := range b.jobs {
 			j.err = appendFailure(err)
 		}
-	} else if b.s.full.Load() {
-		b.s.full.Store(false)
+	} else if b.s.full.Load() != 0 {
+		b.s.full.Store(0)
 	}
 	for _, j := range b.jobs {
 		j.done <- struct{}{}

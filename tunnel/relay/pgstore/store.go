@@ -29,6 +29,7 @@ const (
 	minConns     = 6 // two batchers, notices, a ping round, administration, and one more
 	readTimeout  = 30 * time.Second
 	writeTimeout = 30 * time.Second // of a batch: after it the outcome is unknown
+	fullShown    = 10 * time.Second // after an append without room, before one is tried again
 )
 
 // Config says where the database is.
@@ -54,8 +55,8 @@ type Store struct {
 	mu     sync.RWMutex // held for reading while a job is put into the queue
 	closed bool
 
-	keys sync.Map // wire.ClinicID -> int64, the row of a clinic; never changes
-	full atomic.Bool
+	keys sync.Map     // wire.ClinicID -> int64, the row of a clinic; never changes
+	full atomic.Int64 // when an append failed for want of room, Unix nanoseconds; 0: the last one did not
 	hub  sqlrecords.Hub
 	bell *bell // nil: no NOTIFY
 
@@ -158,11 +159,18 @@ func (s *Store) key(ctx context.Context, id wire.ClinicID) (int64, error) {
 
 // Health implements relay.Store. PostgreSQL does not tell how full its disk is.
 func (s *Store) Health(ctx context.Context) (relay.Health, error) {
-	h := relay.Health{DatabaseBytes: -1, DiskUsed: -1, Queued: len(s.queue), Full: s.full.Load()}
+	h := relay.Health{DatabaseBytes: -1, DiskUsed: -1, Queued: len(s.queue), Full: s.showsFull(time.Now())}
 	ctx, cancel := bounded(ctx, readTimeout)
 	defer cancel()
 	err := s.pool.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&h.DatabaseBytes)
 	return h, failure(err)
+}
+
+// showsFull reports whether there was no room a moment ago. It forgets that after a while: a relay that is full gets no
+// events, and so none would tell that there is room.
+func (s *Store) showsFull(now time.Time) bool {
+	at := s.full.Load()
+	return at != 0 && now.UnixNano() < at+int64(fullShown)
 }
 
 // bounded gives a call a deadline if it has none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // DSN returns the name a test opens the file of a store with, as the store does.
@@ -56,3 +57,6 @@ func (s *Store) HoldWriter(tb testing.TB) func() {
 	<-held
 	return func() { close(release) }
 }
+
+// AgeFull makes the last failure for want of room older.
+func (s *Store) AgeFull(d time.Duration) { s.w.fullUntil.Add(-int64(d)) }

@@ -101,7 +101,7 @@ func (s *Store) giveBack(ctx context.Context) error {
 
 // Health implements relay.Store.
 func (s *Store) Health(ctx context.Context) (relay.Health, error) {
-	h := relay.Health{DatabaseBytes: -1, DiskUsed: -1, Queued: len(s.w.queue), Full: s.w.fullUntil.Load() != 0}
+	h := relay.Health{DatabaseBytes: -1, DiskUsed: -1, Queued: len(s.w.queue), Full: s.w.showsFull()}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var pages, size int64

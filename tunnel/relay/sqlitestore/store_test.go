@@ -135,6 +135,10 @@ func TestFullDisk(t *testing.T) {
 	if h, err := s.Health(ctx); err != nil || !h.Full {
 		t.Errorf("%+v, %v", h, err)
 	}
+	s.AgeFull(11 * time.Second) // nothing was tried since: a relay that hears "full" refuses events before they get here
+	if h, err := s.Health(ctx); err != nil || h.Full {
+		t.Errorf("it stays full though nobody tries: %+v, %v", h, err)
+	}
 	limit(60) // the room the reserve leaves
 	c, err := s.Claim(ctx, "a", relay.Claimant{Node: "n", At: storetest.Start})
 	if err != nil {

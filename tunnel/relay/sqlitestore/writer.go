@@ -19,6 +19,7 @@ const (
 	queueWait   = 2 * time.Second        // how long a job that is no event waits for room in the queue
 	ackEvery    = time.Second            // an ack is written at the latest after this time
 	fullPause   = 500 * time.Millisecond // after a full disk, events are refused for so long before one is tried again
+	fullShown   = 10 * time.Second       // and Health says full: a relay that is full gets no events, and so none would tell that there is room
 )
 
 // The states of a job.
@@ -326,6 +327,12 @@ func (w *writer) full() {
 func (w *writer) isFull() bool {
 	until := w.fullUntil.Load()
 	return until != 0 && time.Now().UnixNano() < until
+}
+
+// showsFull reports whether the disk was full a moment ago, as far as anybody tried.
+func (w *writer) showsFull() bool {
+	until := w.fullUntil.Load()
+	return until != 0 && time.Now().UnixNano() < until+int64(fullShown-fullPause)
 }
 
 // blob keeps an empty value from becoming NULL.
