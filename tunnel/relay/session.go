@@ -42,6 +42,7 @@ type session struct {
 	ended      bool
 
 	frames *rate.Limiter // control frames of the agent; made with the first
+	costly *rate.Limiter // those that make the store write; likewise
 }
 
 // flight is an event on its way. The relay keeps its number, not its body.
@@ -55,6 +56,9 @@ type flight struct {
 const (
 	frameRate  = 500
 	frameBurst = 2000
+	// Of those that write to the store each: replays and keys. A real agent sends a few in its life.
+	costlyRate  = 1
+	costlyBurst = 20
 )
 
 func (s *session) heard() { s.heardAt.Store(s.r.cfg.Now().UnixMilli()) }
@@ -110,6 +114,16 @@ func (s *session) handle(c wire.Control) wire.CloseCode {
 	if a, ok := c.(*wire.Ack); ok {
 		return s.ack(a)
 	}
+	if _, ok := c.(*wire.Unknown); ok {
+		s.r.metrics.unknownFrames.Inc()
+		return wire.CloseUnknownCode
+	}
+	if s.costly == nil {
+		s.costly = rate.NewLimiter(costlyRate, costlyBurst)
+	}
+	if !s.costly.Allow() {
+		return wire.Close4429
+	}
 	ctx, stop := context.WithTimeout(s.r.base, s.r.cfg.WriteTimeout)
 	defer stop()
 	switch c := c.(type) {
@@ -119,8 +133,6 @@ func (s *session) handle(c wire.Control) wire.CloseCode {
 		s.rotated(ctx, c)
 	case *wire.Key:
 		s.r.newKey(ctx, s.clinic, c)
-	case *wire.Unknown:
-		s.r.metrics.unknownFrames.Inc()
 	default:
 		return wire.Close4400 // a frame only a relay sends, or a second hello
 	}
