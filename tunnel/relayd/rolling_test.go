@@ -222,4 +222,3 @@ func (l *load) check(t *testing.T) {
 	}
 	t.Logf("%d answered with 200; %d stored without an answer; %d came to an inbox again", l.count, unsaid, repeats)
 }
-
