@@ -27,6 +27,7 @@ type relayCmd struct {
 	Clinic   relayClinicCmd   `cmd:"" help:"Add, list, pair and revoke clinics."`
 	Backup   relayBackupCmd   `cmd:"" help:"Copy the database of a running relay (SQLite)."`
 	Restored relayRestoredCmd `cmd:"" help:"After the database was restored or a copy promoted: let every clinic compare."`
+	Bench    relayBenchCmd    `cmd:"" hidden:"" help:"Measure a relay."`
 }
 
 // relayPlaces decides where relay.toml and the relay's data are. The options
