@@ -3,6 +3,7 @@ package relay
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/rayhound/rayhound/tunnel/wire"
 )
@@ -19,6 +20,10 @@ const (
 func (r *Relay) Handler() http.Handler { return http.HandlerFunc(r.serve) }
 
 func (r *Relay) serve(w http.ResponseWriter, q *http.Request) {
+	if q.ContentLength != 0 {
+		// Whoever asks, and whatever the answer: the server reads what is left of a body before it sends it.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.cfg.BodyTimeout)) // a test's recorder has none
+	}
 	path := q.URL.EscapedPath()
 	switch {
 	case strings.HasPrefix(path, inboundPath):

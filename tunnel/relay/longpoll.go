@@ -64,14 +64,18 @@ func (r *Relay) servePoll(w http.ResponseWriter, q *http.Request) {
 	if err == nil {
 		err = p.collect(ctx, time.Duration(wait)*time.Second)
 	}
-	if err != nil && q.Context().Err() == nil {
+	switch {
+	case err == nil:
+	case q.Context().Err() != nil:
+		return // nobody is left to hear it
+	default:
 		r.refuse(w, q, r.asRefusal(err))
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.Itoa(len(p.answer)))
 	w.Header().Set(wire.HeaderNonce, r.nonce(a.token.Clinic)) // young again after the wait
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTimeout))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(r.cfg.BodyTimeout))
 	_, _ = w.Write(p.answer)
 }
 

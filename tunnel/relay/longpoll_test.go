@@ -19,6 +19,16 @@ type poller struct {
 
 func (p *poller) request(method, target string, body []byte) answer {
 	p.w.t.Helper()
+	a := p.w.do(method, p.w.server.URL+target, body, "Authorization", "Bearer "+p.token, wire.HeaderHello, p.signed(method, target, body))
+	if n := a.header.Get(wire.HeaderNonce); n != "" {
+		p.nonce = n
+	}
+	return a
+}
+
+// signed returns the hello of a request.
+func (p *poller) signed(method, target string, body []byte) string {
+	p.w.t.Helper()
 	h := p.hello()
 	h.Epoch = p.session
 	h.Signature = ed25519.Sign(p.identity, wire.PollBytes(p.nonce, "127.0.0.1", p.id, p.instance, method, target, body))
@@ -26,11 +36,7 @@ func (p *poller) request(method, target string, body []byte) answer {
 	if err != nil {
 		p.w.t.Fatal(err)
 	}
-	a := p.w.do(method, p.w.server.URL+target, body, "Authorization", "Bearer "+p.token, wire.HeaderHello, v)
-	if n := a.header.Get(wire.HeaderNonce); n != "" {
-		p.nonce = n
-	}
-	return a
+	return v
 }
 
 // poll returns the events of one answer.

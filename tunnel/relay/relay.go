@@ -55,6 +55,7 @@ type Config struct {
 	DeadAfter        time.Duration // wire.DeadAfter
 	HandshakeTimeout time.Duration // wire.HandshakeTimeout
 	WriteTimeout     time.Duration // wire.WriteTimeout
+	BodyTimeout      time.Duration // for reading the body of a request, or taking the answer to a poll; 30 s
 	RefreshEvery     time.Duration // how often the registry is asked for changes; 1 s
 	PendingEvery     time.Duration // the net under wake-ups; 5 s
 	AckEvery         time.Duration // how often acks are written; 500 ms
@@ -173,6 +174,7 @@ func (c Config) withDefaults() Config {
 	c.DeadAfter = orDefault(c.DeadAfter, wire.DeadAfter)
 	c.HandshakeTimeout = orDefault(c.HandshakeTimeout, wire.HandshakeTimeout)
 	c.WriteTimeout = orDefault(c.WriteTimeout, wire.WriteTimeout)
+	c.BodyTimeout = orDefault(c.BodyTimeout, 30*time.Second)
 	c.RefreshEvery = orDefault(c.RefreshEvery, time.Second)
 	c.PendingEvery = orDefault(c.PendingEvery, 5*time.Second)
 	c.AckEvery = orDefault(c.AckEvery, 500*time.Millisecond)

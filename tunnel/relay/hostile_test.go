@@ -1,0 +1,75 @@
+package relay_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rayhound/rayhound/tunnel/relay"
+	"github.com/rayhound/rayhound/tunnel/wire"
+)
+
+// A caller that announces a body and never sends it holds a connection for a bounded time, whatever it calls.
+func TestBodyThatNeverComes(t *testing.T) {
+	w := newWorld(t, nil, func(c *relay.Config) { c.BodyTimeout = 200 * time.Millisecond })
+	a := w.pair("c")
+	live := strings.TrimPrefix(a.urls[wire.KindCreated], w.relayURL())
+	for _, path := range []string{"/in/unknown", "/nothing", "/v1/nothing", wire.TunnelPath, live} {
+		c, err := tls.Dial("tcp", w.server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a test's own certificate
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bufio.NewReader(c).ReadString('\n'); err != nil && strings.Contains(err.Error(), "timeout") {
+			t.Errorf("%.8s: the connection is held", path)
+		}
+		_ = c.Close()
+	}
+}
+
+// hangup is a store whose caller is gone before it answers.
+type hangup struct {
+	*memory
+	leave func()
+}
+
+func (h *hangup) Claim(ctx context.Context, c wire.ClinicID, who relay.Claimant) (relay.Claim, error) {
+	if h.leave != nil {
+		h.leave()
+		return relay.Claim{}, errors.New("test: the caller is gone")
+	}
+	return h.memory.Claim(ctx, c, who)
+}
+
+// A long-poll whose caller hangs up while its session is opened ends quietly.
+func TestPollerHangsUp(t *testing.T) {
+	mem := newMemory()
+	store := &hangup{memory: mem}
+	w := newWorldOn(t, mem, store, mem, nil)
+	a := w.pair("c")
+	p := &poller{agent: a}
+	p.poll(0) // brings a nonce
+	p.session = 0
+	ctx, cancel := context.WithCancel(t.Context())
+	store.leave = cancel
+	q := httptest.NewRequestWithContext(ctx, http.MethodGet, wire.PollTarget(0, 0), nil)
+	q.Header.Set("Authorization", "Bearer "+a.token)
+	q.Header.Set(wire.HeaderHello, p.signed(http.MethodGet, wire.PollTarget(0, 0), nil))
+	answer := httptest.NewRecorder()
+	w.relay.Handler().ServeHTTP(answer, q)
+	if ctx.Err() == nil {
+		t.Errorf("the session was not opened: %d", answer.Code)
+	}
+}
