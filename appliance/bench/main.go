@@ -12,6 +12,7 @@
 //	go run ./appliance/bench idle --for 60s
 //	go run ./appliance/bench hostile
 //	go run ./appliance/bench ris
+//	go run ./appliance/bench tunnel --orders 200
 package main
 
 import (
@@ -36,6 +37,7 @@ type program struct {
 	Idle    idleCmd    `cmd:"" help:"What the real binary needs in a clinic without orders."`
 	Hostile hostileCmd `cmd:"" help:"A good machine while 64 hostile peers do what they like."`
 	RIS     risCmd     `cmd:"" name:"ris" help:"How fast a RIS that answers at once gets its messages."`
+	Tunnel  tunnelCmd  `cmd:"" help:"From a webhook at the relay to the worklist of a clinic."`
 	Serve   serveCmd   `cmd:"" hidden:"" help:"One appliance, started by the other commands."`
 	Attack  attackCmd  `cmd:"" hidden:"" help:"Hostile peers, started by hostile."`
 }

@@ -39,6 +39,7 @@ type saying struct {
 	Ready   bool    `json:"ready,omitempty"`
 	Address string  `json:"address,omitempty"` // worklist
 	Hooks   string  `json:"hooks,omitempty"`   // where signals go
+	Page    string  `json:"page,omitempty"`    // the loopback API
 	Millis  float64 `json:"millis,omitempty"`  // Ready: from New to the open port; else: from the signal to the worklist
 	Visible string  `json:"visible,omitempty"` // Provet id of an order that came on the worklist
 }
@@ -137,7 +138,7 @@ func (c serveCmd) appliance(ctx context.Context, t *teller) error {
 	if err != nil {
 		return err
 	}
-	t.tell(saying{Ready: true, Address: addrs[0], Hooks: hooks, Millis: millis(opened)})
+	t.tell(saying{Ready: true, Address: addrs[0], Hooks: hooks, Page: a.PageAddr(), Millis: millis(opened)})
 	return ended(ctx, <-done)
 }
 

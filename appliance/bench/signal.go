@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rayhound/rayhound/drivers/dicom/dicomsim"
@@ -64,7 +65,9 @@ type scene struct {
 	machine *dicomsim.Modality
 	patches chan provetsim.Patch
 	cancel  context.CancelFunc
-	last    int // id of the last order; unknown to a database that was kept
+	last    int                                 // id of the last order; unknown to a database that was kept
+	provet  string                              // base URL of the simulated Provet Cloud
+	asked   atomic.Pointer[func(*http.Request)] // hears what Provet Cloud is asked
 }
 
 // startScene fills a database and starts everything.
@@ -83,9 +86,15 @@ func startFilled(ctx context.Context, dir string) (*scene, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &scene{cancel: cancel, last: int(time.Now().Unix()) * 1000, patches: make(chan provetsim.Patch, 1000)}
 	s.sim = provetsim.New(provetsim.Config{NoLimits: true, OnPatch: func(p provetsim.Patch) { s.patches <- p }})
-	address, err := serveHTTP(ctx, s.sim)
+	address, err := serveHTTP(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := s.asked.Load(); f != nil {
+			(*f)(r)
+		}
+		s.sim.ServeHTTP(w, r)
+	}))
 	if err == nil {
-		s.sim.SetBaseURL("http://" + address)
+		s.provet = "http://" + address
+		s.sim.SetBaseURL(s.provet)
 		args := []string{"--data=" + dir, "--provet=http://" + address + "/4321"}
 		for _, key := range []string{"in_progress", "done", "discontinued", "cancelled"} {
 			args = append(args, "--status="+key+"="+s.sim.StatusValue(key))
