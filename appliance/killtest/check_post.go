@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rayhound/rayhound/appliance/secret"
 	"github.com/rayhound/rayhound/localdb"
@@ -114,9 +116,49 @@ func (x *postCheck) event(ctx context.Context, seq wire.Seq, posted []posting) e
 	case n < 0 || n >= len(posted):
 		x.t.book.violate("webhook doubled: event %d was never posted", seq)
 	case e.State != localdb.InboxDone || e.ProvetID != posted[n].orderID || e.ProcessedAt.IsZero():
-		x.t.book.violate("webhook: event %d made nobody look at order %s: %s %s %s", seq, posted[n].orderID, e.State, e.Reason, e.ProvetID)
+		x.t.book.violate("webhook: event %d is not about order %s: %s %s %s", seq, posted[n].orderID, e.State, e.Reason, e.ProvetID)
+	default:
+		if at, ok := x.t.looks.Load(e.ProvetID); !ok || at.(time.Time).Before(e.At) {
+			x.t.book.violate("webhook: event %d made nobody look at order %s", seq, e.ProvetID)
+		}
 	}
 	return nil
+}
+
+// checkAcks asks, after a kill, whether the relay was told of more than the
+// program has. The relay writes what it was told within a second.
+func (t *trial) checkAcks(ctx context.Context) {
+	db, err := localdb.Open(ctx, localdb.Config{Path: filepath.Join(t.dataDir, "rayhound.db"), Version: "killtest"})
+	if err != nil {
+		t.book.violate("database: it does not open: %v", err)
+		return
+	}
+	var cursor localdb.TunnelCursor
+	err = db.Read(ctx, func(s *localdb.Snapshot) (err error) {
+		cursor, err = s.TunnelCursor(ctx)
+		return err
+	})
+	_ = db.Close() // it was only read
+	t.calm.Store(true) // what people do meanwhile waits for the next start
+	pause(ctx, 1200*time.Millisecond)
+	t.calm.Store(false)
+	if ctx.Err() != nil {
+		return
+	}
+	store, serr := relayd.OpenStore(ctx, relayStore, t.post.dataDir, quietly)
+	if err := errors.Join(err, serr); err != nil {
+		t.book.violate("post: %v", err)
+		return
+	}
+	defer func() { _ = store.Close() }() // it was only read
+	m, err := store.Mailbox(ctx, wire.ClinicID(cursor.Clinic))
+	switch {
+	case err != nil:
+		t.book.violate("post: %v", err)
+	case int64(m.Acked) > cursor.Seq:
+		t.book.violate("webhook lost: event %d was acknowledged, the inbox ends with %d", m.Acked, cursor.Seq)
+	}
+	t.figures.ackChecks++
 }
 
 // posting opens an event and returns the number that its webhook had.

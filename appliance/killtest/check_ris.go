@@ -194,7 +194,7 @@ func (x *risCheck) content(ctx context.Context, o *order.Order) error {
 				x.same(o, &s, theirs, theirs.Steps[i])
 			}
 		case order.Completed:
-			withdrawn, err := x.everWas(ctx, o, order.Cancelled)
+			withdrawn, err := x.everWas(ctx, o, order.Cancelled, order.Discontinued)
 			if err != nil {
 				return err
 			}
@@ -241,10 +241,11 @@ func (x *risCheck) same(o *order.Order, s *order.Step, theirs hl7sim.Order, step
 	}
 }
 
-// everWas reports whether the timeline says that the order was in a state.
-func (x *risCheck) everWas(ctx context.Context, o *order.Order, s order.State) (bool, error) {
+// everWas reports whether the timeline says that the order was in one of the
+// states.
+func (x *risCheck) everWas(ctx context.Context, o *order.Order, states ...order.State) (bool, error) {
 	list, err := x.s.Timeline(ctx, o.ID)
-	return slices.ContainsFunc(list, func(e order.Entry) bool { return e.Kind == string(s) }), err
+	return slices.ContainsFunc(list, func(e order.Entry) bool { return slices.Contains(states, order.State(e.Kind)) }), err
 }
 
 // said checks that all that the RIS said of an order, and that was accepted, is

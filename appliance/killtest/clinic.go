@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,7 @@ type trial struct {
 	busy         atomic.Int64
 	figures      figures
 	relayEnded   sync.WaitGroup
+	looks        sync.Map     // Provet's id of an order -> when the program asked for it last
 	talking      atomic.Int64 // messages of the RIS that are not answered yet
 	evening      atomic.Int64 // nanoseconds added to Provet's clock
 	lossy        atomic.Bool  // webhooks are lost on the way
@@ -163,12 +165,22 @@ func (t *trial) openProvet() (address string, err error) {
 	t.sim.CreateOrder(provetsim.NewOrder{Status: "done", Quiet: true})
 	t.sim.SetBaseURL("http://" + api.Addr().String())
 	t.cloud = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.looked(r)
 		t.sim.ServeHTTP(rightClock{w}, r)
 	})}
 	t.hooks = &http.Server{Handler: http.HandlerFunc(t.relay), ReadHeaderTimeout: 10 * time.Second}
 	t.wg.Go(func() { _ = t.hooks.Serve(hooks) }) // ends with close
 	t.wg.Go(func() { _ = t.cloud.Serve(api) })   // likewise
 	return api.Addr().String(), nil
+}
+
+var orderPath = regexp.MustCompile(`worklist/([0-9]+)/?$`)
+
+// looked notes that the program asks for one order.
+func (t *trial) looked(r *http.Request) {
+	if m := orderPath.FindStringSubmatch(r.URL.Path); m != nil && r.Method == http.MethodGet {
+		t.looks.Store(m[1], time.Now())
+	}
 }
 
 // now is the time at which things happen in Provet Cloud.

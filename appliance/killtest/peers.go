@@ -16,6 +16,7 @@ type figures struct {
 	unmatched                int // of them about an order that was for another animal by then
 	stored, tries, early     int // webhooks: answered 200, tries, stored although the answer was lost
 	events                   int // in the inbox
+	ackChecks                int // after kills
 }
 
 // openPeers sets the RIS and the relay to work. The faults end with load, what
@@ -71,8 +72,8 @@ func (t *trial) peerLines() (lines []string) {
 			f.messages, f.repeated, f.came, f.dropped, f.reports, f.statuses, f.unmatched))
 	}
 	if t.post != nil {
-		lines = append(lines, fmt.Sprintf("relay: %d kills (%d while starting); %d webhooks answered 200 in %d tries (%s), %d stored whose answer was lost; %d events in the inbox, %d forgotten by the relay",
-			t.post.kills, t.post.early, f.stored, f.tries, counts(t.post.statuses), f.early, f.events, t.post.forgotten))
+		lines = append(lines, fmt.Sprintf("relay: %d kills (%d while starting); %d webhooks answered 200 in %d tries (%s), %d stored whose answer was lost; %d events in the inbox, %d forgotten by the relay; acknowledgements checked %d times",
+			t.post.kills, t.post.early, f.stored, f.tries, counts(t.post.statuses), f.early, f.events, t.post.forgotten, f.ackChecks))
 	}
 	return lines
 }

@@ -19,7 +19,8 @@ type ris struct {
 	t        *trial
 	sim      *hl7sim.RIS
 	settings config.RIS
-	rng      *rand.Rand // of its weather
+	rng      *rand.Rand    // of its weather
+	lost     chan struct{} // an answer was lost
 
 	mu   sync.Mutex
 	said []saying
@@ -57,7 +58,7 @@ func (t *trial) openRIS(ctx context.Context) error {
 	for i, s := range []config.RIS{a, b} {
 		s.Resend, s.Timeout = true, config.Duration(time.Second)
 		s.ReceivingApplication, s.ReceivingFacility = strings.ToUpper(s.Name), "Clinic"
-		r := &ris{t: t, settings: s, rng: dice(t.o.seed, "weather of "+s.Name)}
+		r := &ris{t: t, settings: s, lost: make(chan struct{}), rng: dice(t.o.seed, "weather of "+s.Name)}
 		var err error
 		r.sim, err = hl7sim.New(hl7sim.Config{
 			Application: s.ReceivingApplication, Facility: s.ReceivingFacility, SendTo: t.hl7, Strict: true,
@@ -80,9 +81,23 @@ func (t *trial) openRIS(ctx context.Context) error {
 
 // progress hears of every message before it is answered.
 func (r *ris) progress(e hl7sim.Event) {
-	if e.Kind == hl7sim.Received {
-		r.t.aim(aimTold)
+	if e.Kind != hl7sim.Received {
+		return
 	}
+	r.t.aim(aimTold)
+	if e.Fault == hl7sim.LoseAnswer {
+		select {
+		case r.lost <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// dark takes the RIS off the network for a while.
+func (r *ris) dark(ctx context.Context, d time.Duration) {
+	r.sim.Unplug()
+	pause(ctx, d)
+	r.sim.Plug()
 }
 
 // serves reports whether orders of a modality go to the RIS.
@@ -125,10 +140,18 @@ func (r *ris) weather(ctx context.Context) {
 		inject(f)
 	}
 	for pause(ctx, time.Duration(300+r.rng.IntN(1200))*time.Millisecond) {
-		if r.rng.IntN(4) == 0 {
-			r.sim.Unplug()
-			pause(ctx, time.Duration(50+r.rng.IntN(400))*time.Millisecond)
-			r.sim.Plug()
+		switch r.rng.IntN(8) {
+		case 0, 1:
+			r.dark(ctx, time.Duration(50+r.rng.IntN(400))*time.Millisecond)
+			continue
+		case 2, 3: // it took a message, does not say so, and is gone while the order changes
+			inject(hl7sim.Fault{Kind: hl7sim.LoseAnswer, Count: 1})
+			select {
+			case <-r.lost:
+				r.dark(ctx, time.Duration(500+r.rng.IntN(700))*time.Millisecond)
+			case <-time.After(500 * time.Millisecond):
+			case <-ctx.Done():
+			}
 			continue
 		}
 		inject(showers[r.rng.IntN(len(showers))])

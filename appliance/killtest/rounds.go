@@ -111,6 +111,7 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 		return err
 	}
 	defer c.kill()
+	aimedAt := aimNothing
 	how, wait := rng.IntN(10), time.Duration(5+rng.IntN(396))*time.Millisecond
 	if how < 2 { // in the middle of the start
 		n.early++
@@ -140,7 +141,8 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 		if len(t.ris) == 0 {
 			last = aimTold
 		}
-		t.aimed.Store(1 + rng.Int32N(last-1))
+		aimedAt = 1 + rng.Int32N(last-1)
+		t.aimed.Store(aimedAt)
 		select {
 		case <-t.fire:
 			pause(ctx, delay)
@@ -154,7 +156,16 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 	if c.died() {
 		return fmt.Errorf("the program ended by itself:\n%s", t.lastWords(outName))
 	}
+	if aimedAt == aimTold { // what it took is not known, and it is not there to be asked again
+		for _, r := range t.ris {
+			r.sim.Unplug()
+			t.wg.Go(func() { r.dark(ctx, 900*time.Millisecond) })
+		}
+	}
 	c.kill()
+	if aimedAt == aimHint && t.post != nil {
+		t.checkAcks(ctx)
+	}
 	return ctx.Err()
 }
 
