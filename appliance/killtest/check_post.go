@@ -138,7 +138,7 @@ func (t *trial) checkAcks(ctx context.Context) {
 		cursor, err = s.TunnelCursor(ctx)
 		return err
 	})
-	_ = db.Close() // it was only read
+	_ = db.Close()     // it was only read
 	t.calm.Store(true) // what people do meanwhile waits for the next start
 	pause(ctx, 1200*time.Millisecond)
 	t.calm.Store(false)

@@ -172,39 +172,41 @@ func (x *risCheck) timeline(ctx context.Context, o *order.Order, sent int) error
 	return nil
 }
 
-// content compares the order with what the RIS holds of it.
+// content compares the order with what the RIS holds of it, step by step.
 func (x *risCheck) content(ctx context.Context, o *order.Order) error {
-	theirs, known := x.r.sim.Order(o.AccessionNumber)
+	if o.State == order.Received || o.State == order.Held {
+		return nil // a RIS hears nothing while a person has to look
+	}
+	theirs, _ := x.r.sim.Order(o.AccessionNumber)
 	notTold := slices.ContainsFunc(o.Notices, func(n order.Notice) bool { return n.Code == string(problem.RISNotTold) })
 	for _, s := range o.Steps {
 		i := slices.IndexFunc(theirs.Steps, func(h hl7sim.Step) bool { return h.ID == s.ScheduledProcedureStepID })
-		gone := i >= 0 && (theirs.Steps[i].State == hl7sim.Cancelled || theirs.Steps[i].State == hl7sim.Discontinued)
-		switch o.State {
-		case order.Received, order.Held:
-			continue
+		stands := i >= 0 && theirs.Steps[i].State != hl7sim.Cancelled && theirs.Steps[i].State != hl7sim.Discontinued
+		serves := x.r.serves(s.Modality.Name)
+		switch s.State {
 		case order.Scheduled, order.InProgress:
-			switch serves := x.r.serves(s.Modality.Name); {
-			case !serves && i >= 0 && !gone:
+			switch {
+			case !o.State.Open():
+			case !serves && stands:
 				x.violate("wrong", "order %s is for %s now, and stands there", o.AccessionNumber, s.Modality.Name)
-			case serves && i < 0:
-				x.violate("lost", "order %s (%s) is not there", o.AccessionNumber, o.State)
-			case serves && gone:
-				x.violate("wrong", "order %s (%s) is %s there", o.AccessionNumber, o.State, theirs.Steps[i].State)
+			case serves && !stands:
+				x.violate("lost", "order %s (%s) is not there, or cancelled", o.AccessionNumber, o.State)
 			case serves && !notTold:
 				x.same(o, &s, theirs, theirs.Steps[i])
 			}
 		case order.Completed:
-			withdrawn, err := x.everWas(ctx, o, order.Cancelled, order.Discontinued)
+			withdrawn, err := x.everWas(ctx, o, order.Cancelled)
 			if err != nil {
 				return err
 			}
-			if x.r.serves(s.Modality.Name) && !withdrawn && (i < 0 || gone) {
+			if serves && !withdrawn && !stands { // images that came after a withdrawal are a person's
 				x.violate("lost", "order %s (%s) is not there, or cancelled", o.AccessionNumber, o.State)
 			}
 		case order.Cancelled, order.Discontinued:
-			if known && i >= 0 && !gone && s.State != order.Completed {
-				x.violate("wrong", "order %s is %s, there %s", o.AccessionNumber, o.State, theirs.Steps[i].State)
+			if stands {
+				x.violate("wrong", "step %s of order %s is %s, there %s", s.ScheduledProcedureStepID, o.AccessionNumber, s.State, theirs.Steps[i].State)
 			}
+		case order.Received, order.Held:
 		}
 	}
 	return nil

@@ -121,6 +121,13 @@ func (p *people) rename(id int) {
 	}
 }
 
+// touch changes one order.
+func (p *people) touch(accession string) {
+	if id, err := strconv.Atoi(accession); err == nil {
+		p.count("touch", p.t.sim.UpdateOrder(id, func(o *provetsim.Order) { o.Remarks += "." }))
+	}
+}
+
 func (p *people) patient() provetsim.Patient {
 	list := p.t.sim.Patients()
 	for {

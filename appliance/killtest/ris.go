@@ -19,8 +19,8 @@ type ris struct {
 	t        *trial
 	sim      *hl7sim.RIS
 	settings config.RIS
-	rng      *rand.Rand    // of its weather
-	lost     chan struct{} // an answer was lost
+	rng      *rand.Rand  // of its weather
+	lost     chan string // an answer about that order was lost
 
 	mu   sync.Mutex
 	said []saying
@@ -58,7 +58,7 @@ func (t *trial) openRIS(ctx context.Context) error {
 	for i, s := range []config.RIS{a, b} {
 		s.Resend, s.Timeout = true, config.Duration(time.Second)
 		s.ReceivingApplication, s.ReceivingFacility = strings.ToUpper(s.Name), "Clinic"
-		r := &ris{t: t, settings: s, lost: make(chan struct{}), rng: dice(t.o.seed, "weather of "+s.Name)}
+		r := &ris{t: t, settings: s, lost: make(chan string), rng: dice(t.o.seed, "weather of "+s.Name)}
 		var err error
 		r.sim, err = hl7sim.New(hl7sim.Config{
 			Application: s.ReceivingApplication, Facility: s.ReceivingFacility, SendTo: t.hl7, Strict: true,
@@ -87,10 +87,19 @@ func (r *ris) progress(e hl7sim.Event) {
 	r.t.aim(aimTold)
 	if e.Fault == hl7sim.LoseAnswer {
 		select {
-		case r.lost <- struct{}{}:
+		case r.lost <- e.AccessionNumber:
 		default:
 		}
 	}
+}
+
+// latest returns the orders of the last messages.
+func (r *ris) latest(n int) (list []string) {
+	all := r.sim.Messages()
+	for _, m := range all[max(0, len(all)-n):] {
+		list = append(list, m.AccessionNumber)
+	}
+	return list
 }
 
 // dark takes the RIS off the network for a while.
@@ -147,7 +156,9 @@ func (r *ris) weather(ctx context.Context) {
 		case 2, 3: // it took a message, does not say so, and is gone while the order changes
 			inject(hl7sim.Fault{Kind: hl7sim.LoseAnswer, Count: 1})
 			select {
-			case <-r.lost:
+			case accession := <-r.lost:
+				r.sim.Unplug()
+				r.t.people.touch(accession)
 				r.dark(ctx, time.Duration(500+r.rng.IntN(700))*time.Millisecond)
 			case <-time.After(500 * time.Millisecond):
 			case <-ctx.Done():

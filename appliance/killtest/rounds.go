@@ -156,13 +156,16 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 	if c.died() {
 		return fmt.Errorf("the program ended by itself:\n%s", t.lastWords(outName))
 	}
+	c.kill()
 	if aimedAt == aimTold { // what it took is not known, and it is not there to be asked again
 		for _, r := range t.ris {
 			r.sim.Unplug()
-			t.wg.Go(func() { r.dark(ctx, 900*time.Millisecond) })
+			for _, accession := range r.latest(8) {
+				t.people.touch(accession)
+			}
+			t.wg.Go(func() { r.dark(ctx, 1200*time.Millisecond) })
 		}
 	}
-	c.kill()
 	if aimedAt == aimHint && t.post != nil {
 		t.checkAcks(ctx)
 	}
