@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/rayhound/rayhound/appliance/problem"
@@ -143,7 +144,7 @@ func (d *dialer) request(ctx context.Context, t target, method, path string, bod
 		if errors.As(err, &e) {
 			return answer{}, e
 		}
-		return answer{}, failed(StepUpgrade, fmt.Errorf("%s does not answer: %w", t.host, err))
+		return answer{}, failed(StepUpgrade, fmt.Errorf("%s does not answer: %w", t.host, withoutURL(err)))
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -151,4 +152,14 @@ func (d *dialer) request(ctx context.Context, t target, method, path string, bod
 		return answer{}, failed(StepUpgrade, fmt.Errorf("the answer of %s breaks off: %w", t.host, err))
 	}
 	return answer{resp.StatusCode, resp.Header, b}, nil
+}
+
+// withoutURL returns what net/http found without the address it quotes: that of a
+// webhook is a secret.
+func withoutURL(err error) error {
+	var quoted *url.Error
+	if errors.As(err, &quoted) {
+		return quoted.Err
+	}
+	return err
 }
