@@ -2,13 +2,17 @@ package relay_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,4 +76,48 @@ func TestPollerHangsUp(t *testing.T) {
 	if ctx.Err() == nil {
 		t.Errorf("the session was not opened: %d", answer.Code)
 	}
+}
+
+// What the log says of a notice that could not be delivered does not hold the address, which often holds a secret.
+func TestNoticeTellsNoAddress(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var log syncBuffer
+	w := newWorld(t, nil, func(c *relay.Config) {
+		c.NotifyURL, c.Log = "http://"+dead+"/services/T0/s3cr3t", slog.New(slog.NewTextHandler(&log, nil))
+	})
+	a := w.pair("c")
+	if _, err := w.reg.AddNotice(t.Context(), relay.Notice{Key: "k", Kind: "gap", Clinic: a.id, Name: "c", At: time.Now().UTC()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.relay.TellDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); !strings.Contains(got, "a notice was not delivered") || strings.Contains(got, "s3cr3t") {
+		t.Errorf("%s", got)
+	}
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -145,8 +147,12 @@ func (r *Relay) post(ctx context.Context, n Notice) error {
 	}
 	q.Header.Set("Content-Type", "application/json")
 	a, err := r.cfg.NotifyClient.Do(q)
+	var quoted *url.Error
+	if errors.As(err, &quoted) {
+		err = quoted.Err // without the address: it often holds a secret
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("relay: notify_url: %w", err)
 	}
 	defer a.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(a.Body, 64<<10))
