@@ -177,7 +177,9 @@ func (t *tunnelScene) registered(ctx context.Context, address string) error {
 
 func (t *tunnelScene) end() {
 	t.cancel()
-	<-t.ended
+	if err := <-t.ended; err != nil {
+		return // the measurement is over; it was told to end
+	}
 }
 
 // tunnelLap are the times of one order from the moment its webhook was sent.

@@ -135,7 +135,7 @@ func (o Latency) send(ctx context.Context, address string, clinics []*clinic, wa
 	every := time.Second / time.Duration(o.Rate)
 	due := time.Now().Add(every)
 	for i := range total {
-		time.Sleep(time.Until(due))
+		sleepUntil(due)
 		at, n := due, int64(i+1)
 		due = due.Add(every)
 		if i >= warm {
