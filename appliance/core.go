@@ -203,6 +203,9 @@ func (c *core) publishProblems(o *order.Order) {
 		if n.Done {
 			continue
 		}
+		if _, said := want[problem.Code(n.Code)]; said {
+			continue // of several RIS; the next one follows
+		}
 		want[problem.Code(n.Code)] = n.Args
 		since[problem.Code(n.Code)] = n.At
 	}

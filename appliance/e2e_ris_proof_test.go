@@ -258,3 +258,107 @@ func TestRISGetsItsGap(t *testing.T) {
 	}
 	quiet(t, sim)
 }
+
+// answered is what becomes of a message that a RIS answers in some way, once: the
+// state it ends in, the notice, how often it came, and whether it was unknown for
+// a while what became of it.
+type answered struct {
+	state   string
+	notice  problem.Code
+	came    int
+	unknown bool
+}
+
+var taken = answered{state: "delivered", came: 1}
+
+// outcomes is every misbehaviour of a RIS that answers.
+var outcomes = map[hl7sim.FaultKind]answered{
+	hl7sim.LateAck: {"delivered", "", 2, true}, hl7sim.NeverAck: {"delivered", "", 2, true}, hl7sim.CloseAfterRead: {"delivered", "", 2, true},
+	hl7sim.LoseAnswer: {"delivered", "", 2, true}, hl7sim.HalfFrame: {"delivered", "", 2, true}, hl7sim.GarbageAck: {"delivered", "", 2, true},
+	hl7sim.HugeAck: {"delivered", "", 2, true}, hl7sim.WrongID: {"delivered", "", 2, true}, hl7sim.EmptyID: {"delivered", "", 2, true},
+	hl7sim.CutID: {"delivered", "", 2, true}, hl7sim.SlowConnection: {"delivered", "", 1, true},
+	hl7sim.Internal207: {"delivered", "", 2, false}, hl7sim.ErrorPlain: {"delivered", "", 2, false}, hl7sim.RefuseConnection: {"delivered", "", 1, true},
+	hl7sim.Error101: {"parked", problem.RISRefused, 1, false}, hl7sim.RejectPlain: {"parked", problem.RISRefused, 1, false},
+	hl7sim.Unable:      {"delivered", problem.RISRefused, 1, false},
+	hl7sim.DoubleFrame: taken, hl7sim.DoubleAck: taken, hl7sim.OldAckFirst: taken, hl7sim.CommitElsewhere: taken, hl7sim.CommitSame: taken,
+	hl7sim.AcceptWithError: taken, hl7sim.AsOrder: taken, hl7sim.AsMCF: taken, hl7sim.OldVersion: taken, hl7sim.LFAck: taken, hl7sim.SplitAck: taken,
+	hl7sim.NoEndAck: taken, hl7sim.CloseAfterAck: taken, hl7sim.Gap: taken, hl7sim.GapReject: taken,
+}
+
+// One appliance and a RIS for each way to answer badly: each message ends where it
+// should, and none is counted as delivered by the answer to another.
+func TestRISAnswersInEveryWay(t *testing.T) {
+	t.Parallel()
+	for _, resend := range []bool{true, false} {
+		t.Run(fmt.Sprint("resend ", resend), func(t *testing.T) {
+			t.Parallel()
+			var kinds []hl7sim.FaultKind
+			var sims []*hl7sim.RIS
+			var addresses []string
+			for _, k := range hl7sim.Kinds() {
+				if k.Side != hl7sim.Answering {
+					continue
+				}
+				sim, address := standRIS(t)
+				f := hl7sim.Fault{Kind: k.Kind, Count: 1}
+				if k.Kind == hl7sim.LateAck {
+					f.Delay = 1500 * time.Millisecond
+				}
+				if _, err := sim.Inject(f); err != nil {
+					t.Fatal(err)
+				}
+				kinds, sims, addresses = append(kinds, k.Kind), append(sims, sim), append(addresses, address)
+			}
+			p := sendingTo(t, func(r *config.RIS) { r.Resend, r.Timeout = resend, config.Duration(time.Second) }, addresses...)
+			for _, sim := range sims {
+				sim.SetSendTo(p.hl7())
+			}
+			acc := p.becomes(p.request("X-ray"), order.Scheduled).AccessionNumber
+			for i, k := range kinds {
+				want, known := outcomes[k]
+				if !known {
+					t.Errorf("nobody says what becomes of %s", k)
+				}
+				if want.unknown && !resend {
+					want.state, want.notice, want.came = "parked", problem.RISUnsure, 1
+					if k == hl7sim.SlowConnection || k == hl7sim.RefuseConnection { // it was never read, which we cannot know
+						want.came = 0
+					}
+				}
+				dest := fmt.Sprint("ris:ris", i+1)
+				p.until(fmt.Sprintf("%s: the message should be %s", k, want.state), func() error {
+					all, err := p.api.Outbox(t.Context(), ui.OutboxFilter{Destination: dest, All: true})
+					if err != nil {
+						return err
+					}
+					if len(all) != 1 || all[0].State != want.state {
+						if len(all) == 1 && all[0].State == "ready" {
+							_, _ = p.api.RetryOutbox(t.Context(), dest) // not after five seconds
+						}
+						return fmt.Errorf("%+v", all)
+					}
+					return nil
+				})
+				ms := sims[i].Messages()
+				came := 0
+				for _, m := range ms {
+					if came += m.Deliveries; m.Conflicts > 0 {
+						t.Errorf("%s: other bytes with one control id", k)
+					}
+				}
+				if came != want.came {
+					t.Errorf("%s: it came %d times, want %d", k, came, want.came)
+				}
+				got := problem.Code("")
+				for _, n := range p.detail(acc).Notices {
+					if n.Args["ris"] == fmt.Sprint("ris", i+1) {
+						got = problem.Code(n.Code)
+					}
+				}
+				if got != want.notice {
+					t.Errorf("%s: the order says %q, want %q", k, got, want.notice)
+				}
+			}
+		})
+	}
+}

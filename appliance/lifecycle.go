@@ -301,14 +301,14 @@ func factLine(e order.Evidence) string {
 	return word + " · " + evidenceLine(e)
 }
 
-// notice remembers on the order that a person should look. The same code
-// replaces an earlier one and keeps its time; when it says the same, it also
-// stays acted upon.
+// notice remembers on the order that a person should look. The same code, of the
+// same RIS when it is about one, replaces an earlier one and keeps its time; when it
+// says the same, it also stays acted upon.
 func (b *batch) notice(o *order.Order, code problem.Code, args problem.Args) {
 	at, done := b.now, false
 	notices := slices.Clone(o.Notices)
 	notices = slices.DeleteFunc(notices, func(n order.Notice) bool {
-		if n.Code == string(code) {
+		if n.Code == string(code) && n.Args["ris"] == args["ris"] {
 			at, done = n.At, n.Done && maps.Equal(n.Args, args)
 			return true
 		}

@@ -304,7 +304,7 @@ func (b *batch) takeBack(p *risPeer, o *order.Order, t *localdb.Told) (n int, er
 		n++
 	}
 	if parked {
-		return n, b.forget(o, problem.RISRefused)
+		return n, b.forget(o, p, problem.RISRefused)
 	}
 	return n, nil
 }
@@ -352,13 +352,26 @@ func (b *batch) keep(o *order.Order) error {
 	return nil
 }
 
-// forget takes a notice off an order, if it is there.
-func (b *batch) forget(o *order.Order, codes ...problem.Code) error {
+// forget takes what a RIS is no longer in trouble with off an order. What another
+// RIS is in trouble with stays.
+func (b *batch) forget(o *order.Order, p *risPeer, codes ...problem.Code) error {
 	n := len(o.Notices)
-	if unnotice(o, codes...); len(o.Notices) == n {
+	if unnoticeOf(o, p.Name, codes...); len(o.Notices) == n {
 		return nil
 	}
 	return b.keep(o)
+}
+
+// unnoticeOf forgets notices about a RIS.
+func unnoticeOf(o *order.Order, ris string, codes ...problem.Code) {
+	o.Notices = slices.DeleteFunc(slices.Clone(o.Notices), func(n order.Notice) bool {
+		return n.Args["ris"] == ris && slices.Contains(codes, problem.Code(n.Code))
+	})
+}
+
+// noticedOf reports whether o carries a notice about a RIS.
+func noticedOf(o *order.Order, ris string, code problem.Code) bool {
+	return slices.ContainsFunc(o.Notices, func(n order.Notice) bool { return n.Code == string(code) && n.Args["ris"] == ris })
 }
 
 func lowerFirst(s string) string {

@@ -31,7 +31,7 @@ func (b *batch) applicationAck(p *risPeer, controlID string, r orders.Result) (b
 			return false, err
 		}
 	}
-	if err := b.forget(o, problem.RISAckOverdue); err != nil {
+	if err := b.forget(o, p, problem.RISAckOverdue); err != nil {
 		return true, err
 	}
 	if err := b.learnFiller(o, e.Unit, p.Name, r.FillerOrderNumber); err != nil {
@@ -77,10 +77,10 @@ func (c *core) overdueAcks(ctx context.Context) error {
 					return err
 				}
 			}
-			if noticed(o, problem.RISAckOverdue) {
+			name := e.Dest[len(risPrefix):]
+			if noticedOf(o, name, problem.RISAckOverdue) {
 				continue
 			}
-			name := e.Dest[len(risPrefix):]
 			b.notice(o, problem.RISAckOverdue, problem.Args{"ris": name, "accession": o.AccessionNumber})
 			if err := b.keep(o); err != nil {
 				return err

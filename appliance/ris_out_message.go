@@ -50,10 +50,7 @@ func (b *batch) enqueueFor(p *risPeer, o *order.Order, u unit, trigger orders.Tr
 			before.State = localdb.ToldClosed
 		}
 	}
-	if noticed(o, problem.RISNotTold) {
-		return b.forget(o, problem.RISNotTold)
-	}
-	return nil
+	return b.forget(o, p, problem.RISNotTold)
 }
 
 // build makes messages with control ids of their own.

@@ -37,7 +37,7 @@ func (c *core) ResendTo(ctx context.Context, a act, to string, how resend) (*ord
 		if err := again(p, o); err != nil {
 			return err
 		}
-		unnotice(o, problem.RISRefused, problem.RISUnsure, problem.RISNotTold, problem.RISAckOverdue)
+		unnoticeOf(o, p.Name, problem.RISRefused, problem.RISUnsure, problem.RISNotTold, problem.RISAckOverdue)
 		b.outbox = true
 		return b.noted(o, done+p.Name+" "+personText(a))
 	})

@@ -180,10 +180,7 @@ func (m *messageParcel) finish(b *batch, o *order.Order, a localdb.Attempt) erro
 	if m.res.Refused {
 		return b.refusedBy(p, o, m.res)
 	}
-	if noticed(o, problem.RISRefused) || noticed(o, problem.RISUnsure) {
-		return b.forget(o, problem.RISRefused, problem.RISUnsure)
-	}
-	return nil
+	return b.forget(o, p, problem.RISRefused, problem.RISUnsure)
 }
 
 // refusedBy asks a person about something that the RIS does not do.

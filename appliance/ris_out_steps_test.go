@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rayhound/rayhound/appliance/order"
+	"github.com/rayhound/rayhound/appliance/problem"
 	"github.com/rayhound/rayhound/drivers/dicom/mpps"
 	"github.com/rayhound/rayhound/drivers/hl7"
 	"github.com/rayhound/rayhound/drivers/hl7/orders"
@@ -189,4 +190,47 @@ func TestTwoRISOwnTheirLists(t *testing.T) {
 	}
 	up.Content.Modalities = modalities("X-ray")
 	all("X-ray after all", "NW 1-2", "CA 1-2", "XO 1-2")
+}
+
+// What one RIS refused stays on the order when another one takes it.
+func TestNoticesOfSeveralRIS(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "a"}), withRIS(orders.Profile{Name: "b"}), withRIS(orders.Profile{Name: "c"}))
+	up := c.request("1", "X-ray")
+	c.look("1")
+	no := map[string]orders.Result{"NW": {Class: orders.Park, AckCode: hl7.AR, Text: "no"}}
+	c.deliverAs("a", no)
+	c.deliverAs("b", no)
+	c.exchange("c")
+	standing := func() (names []string) {
+		for _, n := range c.order("1").Notices {
+			names = append(names, n.Code+" "+n.Args["ris"])
+		}
+		return names
+	}
+	wantList(t, "two refused it", standing(), "RH-402 a", "RH-402 b")
+	wantList(t, "RH-402", c.raised(problem.RISRefused), "1")
+	_, err := c.ResendTo(t.Context(), act{Accession: "1"}, "a", resendSame)
+	c.ok(err)
+	wantList(t, "one is sent again", c.exchange("a"), "NW 1")
+	wantList(t, "the other stays", standing(), "RH-402 b")
+	wantList(t, "RH-402", c.raised(problem.RISRefused), "1")
+	up.Content.Remarks = "left"
+	c.look("1") // what was refused is made anew
+	wantList(t, "nobody is in trouble", standing())
+	wantList(t, "a new one for b", c.exchange("b"), "NW 1")
+}
+
+// A step that the RIS refused holds up the other steps of the order, until a
+// person has looked.
+func TestRefusedStepHoldsUpItsOrder(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "a"}))
+	c.request("1", "X-ray", "CT")
+	c.look("1")
+	wantList(t, "the first", c.deliverAs("a", map[string]orders.Result{"NW": {Class: orders.Park, AckCode: hl7.AR, Text: "no"}}), "NW 1")
+	wantList(t, "the second waits", c.exchange("a"))
+	wantList(t, "RH-402", c.raised(problem.RISRefused), "1")
+	_, err := c.ResendTo(t.Context(), act{Accession: "1"}, "a", resendTaken)
+	c.ok(err)
+	wantList(t, "a person has looked", c.exchange("a"), "NW 1-2")
+	wantList(t, "RH-402 afterwards", c.raised(problem.RISRefused))
 }
