@@ -121,3 +121,37 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
+
+// A database that fails over to a copy which lacks the newest events gives out their numbers again. A session that lives on
+// must not pass over them.
+func TestStoreLosesEventsUnderASession(t *testing.T) {
+	w := newWorld(t, nil, func(c *relay.Config) { c.PingEvery = 50 * time.Millisecond })
+	a := w.pair("c")
+	l := a.mustConnect()
+	for i := range 3 {
+		a.post(fmt.Sprint("before ", i))
+		e := l.event()
+		l.ack(e.Seq)
+		a.epoch, a.resume, a.resumeAt = l.welcome.StoreEpoch, e.Seq, e.ReceivedAt
+	}
+	eventually(t, "acked", func() bool { return w.mem.acked(a.id) == 3 })
+	w.mem.mu.Lock()
+	b := w.mem.boxes[a.id]
+	b.events, b.claim.Head, b.claim.Acked = b.events[:1], 1, 1
+	w.mem.mu.Unlock()
+	a.post("again number 2")
+	if code := l.closed(); code != wire.CloseRestart {
+		t.Errorf("%d", code)
+	}
+	l = a.mustConnect()
+	f, err := l.next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, ok := f.Control.(*wire.Gap); !ok || g.Reason != wire.GapRollback {
+		t.Errorf("%+v", f.Control)
+	}
+	if got := l.body(); got != "again number 2" {
+		t.Errorf("%q", got)
+	}
+}

@@ -150,6 +150,12 @@ func (r *Relay) compareOwners(ctx context.Context) error {
 	if len(live) == 0 {
 		return nil
 	}
+	sent := make([]wire.Seq, len(live))
+	for i, s := range live {
+		s.mu.Lock()
+		sent[i] = s.sentMax
+		s.mu.Unlock()
+	}
 	list, err := r.cfg.Store.Owned(ctx, r.cfg.Node)
 	if err != nil {
 		return err
@@ -158,13 +164,18 @@ func (r *Relay) compareOwners(ctx context.Context) error {
 	for _, o := range list {
 		owned[o.Clinic] = o
 	}
-	for _, s := range live {
+	for i, s := range live {
 		o, ok := owned[s.clinic]
 		switch {
 		case ok && o.Revoked:
 			s.end(wire.Close4403, "")
 		case !ok || o.Epoch > s.epoch:
 			s.end(r.replaced(ctx, s), "")
+		case o.Epoch < s.epoch, o.Head < sent[i]:
+			// The database lost what it had, under our feet: numbers are given out again, and this session would pass over
+			// them. The next hello finds out.
+			r.log.Warn("the store lost events or sessions that it had", "clinic", string(s.clinic))
+			s.end(wire.CloseRestart, "")
 		default:
 			s.wake(o.Head)
 		}
