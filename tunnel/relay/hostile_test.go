@@ -155,3 +155,41 @@ func TestStoreLosesEventsUnderASession(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Polls of one clinic that wait, or do not take their answer, are bounded.
+func TestPollsAreLimited(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	a := w.pair("c")
+	p := &poller{agent: a}
+	if _, _, status := p.poll(0); status != http.StatusOK {
+		t.Fatalf("%d", status)
+	}
+	target := wire.PollTarget(0, 25)
+	hello := p.signed(http.MethodGet, target, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	statuses := make(chan int, 40)
+	for range cap(statuses) {
+		go func() {
+			q := httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+			q.Header.Set("Authorization", "Bearer "+a.token)
+			q.Header.Set(wire.HeaderHello, hello)
+			answer := httptest.NewRecorder()
+			w.relay.Handler().ServeHTTP(answer, q)
+			statuses <- answer.Code
+		}()
+	}
+	for range cap(statuses) - 8 {
+		if got := <-statuses; got != http.StatusTooManyRequests {
+			t.Errorf("%d", got)
+		}
+	}
+	cancel()
+	for range 8 {
+		<-statuses
+	}
+	eventually(t, "it may poll again", func() bool {
+		_, _, status := p.poll(0)
+		return status == http.StatusOK
+	})
+}

@@ -57,6 +57,13 @@ func (r *Relay) servePoll(w http.ResponseWriter, q *http.Request) {
 	if err == nil && a.hello.Resume != after {
 		err = &refused{code: wire.Close4400}
 	}
+	if err == nil {
+		if leave := r.polls.enter(a.token.Clinic); leave != nil {
+			defer leave()
+		} else {
+			err = &refused{code: wire.Close4429, wait: 5 * time.Second}
+		}
+	}
 	var p *poll
 	if err == nil {
 		p, err = r.openPoll(ctx, a)

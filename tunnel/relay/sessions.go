@@ -59,6 +59,31 @@ func (m *sessions) count() int {
 type pollers struct {
 	mu      sync.Mutex
 	waiting map[wire.ClinicID]map[chan struct{}]struct{}
+	busy    map[wire.ClinicID]int // polls under way, the writing of their answers included
+}
+
+// mostPolls is how many polls of one clinic are answered at a time: an answer holds up to a window of events. An agent has one,
+// and for a moment those that a broken network left behind.
+const mostPolls = 8
+
+// enter books a poll and returns the function that ends it, or nil when the clinic has too many.
+func (p *pollers) enter(c wire.ClinicID) (leave func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy[c] >= mostPolls {
+		return nil
+	}
+	if p.busy == nil {
+		p.busy = map[wire.ClinicID]int{}
+	}
+	p.busy[c]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.busy[c]--; p.busy[c] == 0 {
+			delete(p.busy, c)
+		}
+	}
 }
 
 // join returns a channel that gets a token when something happens to the clinic, and the function to call in the end.
