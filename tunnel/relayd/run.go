@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -78,6 +79,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if c.Getenv("GOGC") == "" {
 		debug.SetGCPercent(spareMemory) // most of a relay's memory is that of idle tunnels
 	}
+	rc.TrustedProxies = c.proxies()
 	node, err := relay.New(rc)
 	if err != nil {
 		return err
@@ -186,6 +188,17 @@ func server(h http.Handler, set *tls.Config, log *slog.Logger) *http.Server {
 		Handler: h, TLSConfig: set, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // handshakes that strangers break off
 	}
+}
+
+// proxies are those in front that say who a caller is. Without TLS of our own one on this computer is always among them:
+// nobody else speaks plain HTTP from here, and if all callers had its address, one that guesses tokens or codes would lock
+// all clinics out.
+func (c Config) proxies() []netip.Prefix {
+	list := c.Relay.TrustedProxies
+	if c.TLSCert == "" && c.ACMEDomain == "" {
+		list = append(slices.Clone(list), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+	return list
 }
 
 // tls returns the settings of the public port; nil means plain HTTP.
