@@ -362,3 +362,22 @@ func TestRISAnswersInEveryWay(t *testing.T) {
 		})
 	}
 }
+
+// Sending and listening do not stop each other.
+func TestOneSideOfHL7Stops(t *testing.T) {
+	t.Parallel()
+	p, sim := withRIS(t)
+	id := p.request("X-ray")
+	acc := p.becomes(id, order.Scheduled).AccessionNumber
+	p.holds(sim, acc)
+	p.ok(p.api.PauseDestination(t.Context(), "ris:"+risName, "test"))
+	a, err := sim.Start(t.Context(), acc)
+	accepted(t, a, err)
+	p.becomes(id, order.InProgress)
+	p.ok(p.api.ResumeDestination(t.Context(), "ris:"+risName))
+	p.settings.HL7.Listen = config.Names{"203.0.113.1:2575"} // nobody's: the port cannot be opened
+	p.stop()
+	p.start()
+	p.raised(problem.RISPort, "203.0.113.1:2575")
+	p.holds(sim, p.becomes(p.request("X-ray"), order.Scheduled).AccessionNumber)
+}

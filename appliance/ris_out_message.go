@@ -28,7 +28,7 @@ func (b *batch) enqueueFor(p *risPeer, o *order.Order, u unit, trigger orders.Tr
 		meta.NewStudyInstanceUID = newStudyUID()
 	}
 	var err error
-	if meta.FillerOrderNumber, err = b.tx.FillerOf(b.ctx, o.ID, u.stepID, p.Name); err != nil {
+	if meta.FillerOrderNumber, err = b.fillerOf(p, o, u); err != nil {
 		return err
 	}
 	out, err := b.build(p, u.order, u.step, trigger, meta)
@@ -51,6 +51,16 @@ func (b *batch) enqueueFor(p *risPeer, o *order.Order, u unit, trigger orders.Tr
 		}
 	}
 	return b.forget(o, p, problem.RISNotTold)
+}
+
+// fillerOf returns the number that a RIS has for a unit. For a whole order that is
+// the number of the order, else the first that it has for one of the steps.
+func (b *batch) fillerOf(p *risPeer, o *order.Order, u unit) (string, error) {
+	n, err := b.tx.FillerOf(b.ctx, o.ID, u.stepID, p.Name)
+	for i := 0; err == nil && n == "" && u.step == nil && i < len(u.order.Steps); i++ {
+		n, err = b.tx.FillerOf(b.ctx, o.ID, u.order.Steps[i].ScheduledProcedureStepID, p.Name)
+	}
+	return n, err
 }
 
 // build makes messages with control ids of their own.

@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -256,6 +257,16 @@ func (b *batch) anew(p *risPeer, o *order.Order, stepID string) error {
 func (m *messageParcel) settled() {
 	c, p := m.d.c, m.d.p
 	c.metrics.Attempted(p.dest(), m.outcome)
+	level := slog.LevelDebug
+	switch m.outcome {
+	case "parked":
+		level = slog.LevelWarn
+	case "retry":
+		level = slog.LevelInfo
+	}
+	c.log.LogAttrs(context.Background(), level, "HL7 message sent", slog.String("ris", p.Name), slog.String("kind", m.e.Kind),
+		slog.String("control_id", hl7.PeekHeader(m.e.Payload).ControlID), slog.String("answer", string(m.res.AckCode)),
+		slog.String("outcome", m.outcome), slog.Int("bytes", len(m.e.Payload)), slog.Duration("took", m.took))
 	if m.outcome == "delivered" {
 		c.metrics.Delivered(p.dest(), c.now().Sub(m.e.CreatedAt))
 	}

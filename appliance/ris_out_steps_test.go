@@ -3,6 +3,7 @@ package appliance
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rayhound/rayhound/appliance/order"
 	"github.com/rayhound/rayhound/appliance/problem"
@@ -233,4 +234,58 @@ func TestRefusedStepHoldsUpItsOrder(t *testing.T) {
 	c.ok(err)
 	wantList(t, "a person has looked", c.exchange("a"), "NW 1-2")
 	wantList(t, "RH-402 afterwards", c.raised(problem.RISRefused))
+}
+
+// A RIS that never answers gets a message so often as it is set, in growing gaps,
+// and then a person is asked.
+func TestRISThatNeverAnswers(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "a", Resend: true}))
+	c.request("1", "X-ray")
+	c.look("1")
+	silent := map[string]orders.Result{"NW": {Class: orders.Retry, MaxTries: 4, Unknown: true, Text: "no answer"}}
+	var at []time.Time
+	for range 2000 {
+		if len(c.deliverAs("a", silent)) > 0 {
+			at = append(at, c.clock)
+		}
+		c.clock = c.clock.Add(time.Second)
+	}
+	if len(at) != 4 {
+		t.Fatalf("%d tries", len(at))
+	}
+	for i := 2; i < len(at); i++ {
+		if at[i].Sub(at[i-1]) <= at[i-1].Sub(at[i-2]) {
+			t.Errorf("tried at %v", at)
+		}
+	}
+	ids := map[string]bool{}
+	for _, e := range c.entries("a", localdb.Parked) {
+		ids[hl7.PeekHeader(e.Payload).ControlID] = true
+	}
+	if len(ids) != 1 {
+		t.Errorf("parked: %v", ids)
+	}
+	wantList(t, "RH-406", c.raised(problem.RISUnsure), "1")
+}
+
+// The number that the RIS told in a message stands in what follows, also where
+// one message holds all steps.
+func TestFillerNumberOfAMessage(t *testing.T) {
+	for _, message := range []string{orders.ORM, orders.OMI} {
+		prof := orders.Profile{Name: "a", Message: message}
+		c := newClinic(t, withRIS(prof))
+		up := c.request("1", "X-ray")
+		c.look("1")
+		c.exchange("a")
+		o := c.order("1")
+		c.ok(c.commit(t.Context(), func(b *batch) error { // as SN with OBR-20 does
+			return b.learnFiller(o, o.Steps[0].ScheduledProcedureStepID, "a", "F-1")
+		}))
+		up.Content.Remarks = "left"
+		c.look("1")
+		wantList(t, message, c.exchange("a"), map[string]string{orders.ORM: "XO 1", orders.OMI: "XO "}[message])
+		if m := c.lastSent("a"); m.Get("ORC-3") != "F-1" {
+			t.Errorf("%s: %q", message, m.Text("ORC"))
+		}
+	}
 }
