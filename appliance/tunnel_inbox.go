@@ -68,8 +68,9 @@ func (in *inbox) Commit(ctx context.Context, epoch wire.StoreEpoch, events []wir
 	}
 	var taken []verdict
 	var gap localdb.TunnelGap
+	var unread string // why something that came cannot be read
 	err := in.c.commit(ctx, func(b *batch) error {
-		taken, gap = taken[:0], localdb.TunnelGap{}
+		taken, gap, unread = taken[:0], localdb.TunnelGap{}, ""
 		last := events[0]
 		for i, e := range events {
 			if e.Seq > last.Seq {
@@ -83,8 +84,16 @@ func (in *inbox) Commit(ctx context.Context, epoch wire.StoreEpoch, events []wir
 				continue
 			}
 			taken = append(taken, verdicts[i])
-			if verdicts[i].reason == spoilKey {
+			switch reason := verdicts[i].reason; reason {
+			case spoilKey:
 				gap = widen(gap, int64(e.Seq))
+			case spoilHeader, spoilSeal, spoilPanic: // which order it was about is not known
+				unread = reason
+			}
+		}
+		if unread != "" {
+			if err := in.lookAgain(b, unread); err != nil {
+				return err
 			}
 		}
 		if gap.To != 0 {
@@ -166,13 +175,19 @@ func (in *inbox) hole(b *batch, g localdb.TunnelGap) error {
 	if _, err := b.tx.AddTunnelGap(b.ctx, g); err != nil {
 		return err
 	}
-	if err := b.tx.SetState(b.ctx, keySweep, g.Reason+" "+b.now.UTC().Format(time.RFC3339Nano)); err != nil {
+	if err := in.lookAgain(b, g.Reason); err != nil {
 		return err
 	}
-	b.after = append(b.after, func() {
-		signal(in.sweep)
-		in.gapped()
-	})
+	b.after = append(b.after, in.gapped)
+	return nil
+}
+
+// lookAgain asks for a sweep.
+func (in *inbox) lookAgain(b *batch, reason string) error {
+	if err := b.tx.SetState(b.ctx, keySweep, reason+" "+b.now.UTC().Format(time.RFC3339Nano)); err != nil {
+		return err
+	}
+	b.after = append(b.after, func() { signal(in.sweep) })
 	return nil
 }
 

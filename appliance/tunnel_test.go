@@ -218,6 +218,15 @@ func TestTunnelPoison(t *testing.T) {
 		if e.State != localdb.InboxPoison || c.reason != "" && e.Reason != c.reason {
 			t.Errorf("case %d: %s %s, want %s", i, e.State, e.Reason, c.reason)
 		}
+		var asked bool
+		m.ok(m.core.db.Read(t.Context(), func(s *localdb.Snapshot) (err error) {
+			_, asked, err = s.State(t.Context(), keySweep)
+			return err
+		}))
+		if want := slices.Contains([]string{spoilHeader, spoilKey, spoilSeal}, e.Reason); asked != want {
+			t.Errorf("case %d: %s asks for a sweep: %v", i, e.Reason, asked)
+		}
+		m.ok(m.core.db.Write(t.Context(), func(tx *localdb.Tx) error { return tx.DeleteState(t.Context(), keySweep) }))
 		if spoilTexts[e.Reason] == "" {
 			t.Errorf("case %d: no words for %q", i, e.Reason)
 		}
