@@ -195,11 +195,11 @@ func (x *risCheck) content(ctx context.Context, o *order.Order) error {
 				x.same(o, &s, theirs, theirs.Steps[i])
 			}
 		case order.Completed:
-			withdrawn, err := x.everWas(ctx, o, order.Cancelled)
+			ended, err := x.everEnded(ctx, o, s.ScheduledProcedureStepID)
 			if err != nil {
 				return err
 			}
-			if serves && !withdrawn && !stands { // images that came after a withdrawal are a person's
+			if serves && !ended && !stands {
 				x.violate("lost", "order %s (%s) is not there, or cancelled", o.AccessionNumber, o.State)
 			}
 		case order.Cancelled, order.Discontinued:
@@ -243,11 +243,19 @@ func (x *risCheck) same(o *order.Order, s *order.Step, theirs hl7sim.Order, step
 	}
 }
 
-// everWas reports whether the timeline says that the order was in one of the
-// states.
-func (x *risCheck) everWas(ctx context.Context, o *order.Order, states ...order.State) (bool, error) {
+// everEnded reports whether a step was given up before it was completed after
+// all: images that came late. The RIS was told of the former only.
+func (x *risCheck) everEnded(ctx context.Context, o *order.Order, stepID string) (bool, error) {
 	list, err := x.s.Timeline(ctx, o.ID)
-	return slices.ContainsFunc(list, func(e order.Entry) bool { return slices.Contains(states, order.State(e.Kind)) }), err
+	if err != nil {
+		return false, err
+	}
+	ledger, err := x.s.EvidenceOf(ctx, o.ID)
+	ended := []order.State{order.Cancelled, order.Discontinued}
+	return slices.ContainsFunc(list, func(e order.Entry) bool { return slices.Contains(ended, order.State(e.Kind)) }) ||
+		slices.ContainsFunc(ledger, func(e order.Evidence) bool {
+			return e.Event == order.StepDiscontinued && e.ScheduledProcedureStepID == stepID
+		}), err
 }
 
 // said checks that all that the RIS said of an order, and that was accepted, is

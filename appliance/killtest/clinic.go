@@ -53,6 +53,7 @@ type trial struct {
 	evening      atomic.Int64 // nanoseconds added to Provet's clock
 	lossy        atomic.Bool  // webhooks are lost on the way
 	calm         atomic.Bool  // people do less
+	gloom        atomic.Int64 // RIS that are away; orders stay open meanwhile
 	began        time.Time
 	aimed        atomic.Int32  // what the next kill waits for
 	fire         chan struct{} // it happened

@@ -75,7 +75,7 @@ func (x *technician) turn(ctx context.Context) {
 			ex = &exam{absent: x.rng.IntN(6) == 0}
 			x.exams[e.ScheduledProcedureStepID] = ex
 		}
-		if ex.step == nil && !ex.absent && x.begin(ctx, e, ex) != nil {
+		if ex.step == nil && !ex.absent && x.t.gloom.Load() == 0 && x.begin(ctx, e, ex) != nil {
 			break // the server is gone or overrun
 		}
 	}

@@ -175,13 +175,13 @@ func (r *ris) weather(ctx context.Context) {
 // sent again, the same bytes, also after that.
 func (r *ris) work(load, ctx context.Context, rng *rand.Rand) { //nolint:revive // both are contexts
 	for n := 1; pause(load, time.Duration(rng.ExpFloat64()*float64(4*r.t.o.every))); n++ {
-		ids := r.t.people.made()
-		if len(ids) == 0 {
+		list := r.latest(60)
+		if len(list) == 0 {
 			continue
 		}
-		id := ids[len(ids)-1-rng.IntN(min(len(ids), 30))]
-		o, ok := r.sim.Order(strconv.Itoa(id))
-		if !ok || o.State == hl7sim.Cancelled || o.State == hl7sim.Discontinued {
+		o, ok := r.sim.Order(list[rng.IntN(len(list))])
+		id, err := strconv.Atoi(o.AccessionNumber)
+		if !ok || err != nil || o.State == hl7sim.Cancelled || o.State == hl7sim.Discontinued {
 			continue
 		}
 		r.t.talking.Add(1)

@@ -163,7 +163,11 @@ func (t *trial) round(ctx context.Context, rng *rand.Rand, n *tally, number int)
 			for _, accession := range r.latest(8) {
 				t.people.touch(accession)
 			}
-			t.wg.Go(func() { r.dark(ctx, 1200*time.Millisecond) })
+			t.gloom.Add(1)
+			t.wg.Go(func() {
+				r.dark(ctx, 1200*time.Millisecond)
+				t.gloom.Add(-1)
+			})
 		}
 	}
 	if aimedAt == aimHint && t.post != nil {

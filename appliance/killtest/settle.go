@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// tellEvery is how often it is said what is not settled.
+const tellEvery = 10 * time.Second
+
 // maxShown bounds how many violations are printed.
 const maxShown = 15
 
@@ -26,7 +29,7 @@ func (t *trial) settle(ctx context.Context, n *tally) (time.Duration, error) {
 		return 0, err
 	}
 	deadline := time.Now().Add(t.o.settle)
-	agreed := 0
+	agreed, told := 0, time.Now()
 	for {
 		wrong, err := t.unsettled(ctx)
 		if err == nil && len(wrong) == 0 {
@@ -39,6 +42,10 @@ func (t *trial) settle(ctx context.Context, n *tally) (time.Duration, error) {
 		}
 		if agreed == 2 {
 			break
+		}
+		if time.Since(told) > tellEvery && len(wrong) > 0 {
+			told = time.Now()
+			fmt.Printf("     after %.0f s still: %s\n", time.Since(c.began).Seconds(), wrong[0])
 		}
 		if c.died() {
 			return 0, fmt.Errorf("the program ended by itself:\n%s", t.lastWords(outName))
