@@ -50,10 +50,7 @@ func (t *tries) take(a netip.Addr, now time.Time) (bool, time.Duration) {
 	h := t.hosts[a]
 	if h == nil || now.Sub(h.since) >= t.window {
 		if h == nil && len(t.hosts) >= maxTryHosts {
-			t.prune(now)
-			if len(t.hosts) >= maxTryHosts {
-				return false, t.window
-			}
+			t.makeRoom(now)
 		}
 		h = &tried{since: now}
 		t.hosts[a] = h
@@ -85,10 +82,16 @@ func (t *tries) spent(a netip.Addr, now time.Time) (bool, time.Duration) {
 	return true, t.window - now.Sub(h.since)
 }
 
-func (t *tries) prune(now time.Time) {
-	for a, h := range t.hosts {
-		if now.Sub(h.since) >= t.window {
+// makeRoom forgets some addresses, at best old ones. A caller with very many addresses wins tries with it, which the codes
+// themselves bound; to refuse everybody new instead would let it lock out whole networks.
+func (t *tries) makeRoom(now time.Time) {
+	looked := 0
+	for a, h := range t.hosts { // begins anywhere
+		if now.Sub(h.since) >= t.window || looked == 0 {
 			delete(t.hosts, a)
+		}
+		if looked++; looked == 100 {
+			return
 		}
 	}
 }
