@@ -63,7 +63,23 @@ func validName(s string) bool {
 }
 
 // ListClinics returns all clinics with what is known about them, by name.
-func (a *Admin) ListClinics(ctx context.Context) ([]Status, error) { return a.Registry.Status(ctx) }
+func (a *Admin) ListClinics(ctx context.Context) ([]Status, error) {
+	list, err := a.Registry.Status(ctx)
+	notePresent(list, a.now())
+	return list, err
+}
+
+// presentFor is how long after it was last heard a clinic counts as connected: presence is written once a minute.
+const presentFor = 3 * time.Minute
+
+// notePresent corrects what a node that was killed, or an agent that stopped polling, left behind.
+func notePresent(list []Status, now time.Time) {
+	for i := range list {
+		if now.Sub(list[i].LastHeard) > presentFor {
+			list[i].ConnectedSince = time.Time{}
+		}
+	}
+}
 
 // live finds a clinic that is not revoked.
 func (a *Admin) live(ctx context.Context, name string) (Clinic, error) {

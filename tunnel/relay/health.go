@@ -60,6 +60,7 @@ func (r *Relay) look(ctx context.Context) (*snapshot, error) {
 		return nil, err
 	}
 	s := &snapshot{at: r.cfg.Now(), list: list}
+	notePresent(list, s.at)
 	var ages []time.Duration
 	for i := range list {
 		st := &list[i]

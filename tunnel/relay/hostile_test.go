@@ -193,3 +193,28 @@ func TestPollsAreLimited(t *testing.T) {
 		return status == http.StatusOK
 	})
 }
+
+// A clinic that stopped polling, or whose node was killed, is not shown as connected.
+func TestSilentClinicIsNotConnected(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	a := w.pair("c")
+	p := &poller{agent: a}
+	p.poll(0)
+	if err := w.relay.FlushNotes(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	connected := func() bool {
+		list, err := w.admin.ListClinics(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !list[0].ConnectedSince.IsZero()
+	}
+	if !connected() {
+		t.Error("not connected just after a poll")
+	}
+	w.clock.move(5 * time.Minute)
+	if connected() {
+		t.Error("connected five minutes after the last poll")
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rayhound/rayhound/tunnel/relay"
 )
 
 // Finding is one line of Check.
@@ -54,7 +56,7 @@ func (c Config) checkStore(ctx context.Context) Finding {
 	if err != nil {
 		return Finding{"database", "fail", err.Error(), "Check that the database server runs and that the disk has room."}
 	}
-	clinics, err := store.Status(ctx)
+	clinics, err := (&relay.Admin{Store: store, Registry: store}).ListClinics(ctx)
 	if err != nil {
 		return Finding{"database", "fail", err.Error(), "Check that the database server runs."}
 	}
