@@ -79,6 +79,9 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("sqlitestore: make the folder: %w", err)
 	}
+	if err := private(cfg.Path); err != nil {
+		return nil, err
+	}
 	s := &Store{cfg: cfg}
 	s.lock.path = cfg.Path + ".relay-lock"
 	s.reserve = reserve{path: cfg.Path + ".reserve", size: cfg.Reserve}
@@ -91,6 +94,16 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		}
 	}()
 	return s, s.open(ctx)
+}
+
+// private makes the file, for its owner alone, unless it is there: SQLite would let everybody read it. The files beside it
+// get its rights.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("sqlitestore: open: %w", err)
+	}
+	return f.Close()
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
