@@ -125,6 +125,7 @@ type batch struct {
 	heardFrom string
 	// readNow is the id in Provet of the order that was just read there.
 	readNow string
+	telling telling
 	hints   bool
 	outbox  bool
 	after   []func() // run after the commit, in order

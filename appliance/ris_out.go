@@ -53,6 +53,18 @@ func (b *batch) tellPeers() error {
 	return nil
 }
 
+// telling is what became of comparing one order with what one RIS was told.
+type telling struct {
+	made, changed, missed bool // a new or changed order was owed; a changed one; something could not be told
+}
+
+// upToDate reports whether the RIS was told all of an order. A change is of the
+// whole order; a new step alone leaves open what was not told of one that has begun.
+func (t telling) upToDate(o *order.Order) bool {
+	begun := slices.ContainsFunc(o.Steps, func(s order.Step) bool { return s.State == order.InProgress })
+	return t.made && !t.missed && (t.changed || !begun)
+}
+
 // tellAbout compares one order with what every RIS was told.
 func (b *batch) tellAbout(o *order.Order) error {
 	told, err := b.tx.ToldOf(b.ctx, o.ID)
@@ -69,8 +81,14 @@ func (b *batch) tellAbout(o *order.Order) error {
 		if err := b.tellPatient(p, o, known); err != nil {
 			return err
 		}
+		b.telling = telling{}
 		for _, u := range p.units(o, known) {
 			if err := b.tell(p, o, u, known[u.stepID]); err != nil {
+				return err
+			}
+		}
+		if b.telling.upToDate(o) {
+			if err := b.forget(o, p, problem.RISNotTold); err != nil {
 				return err
 			}
 		}

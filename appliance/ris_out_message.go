@@ -50,7 +50,9 @@ func (b *batch) enqueueFor(p *risPeer, o *order.Order, u unit, trigger orders.Tr
 			before.State = localdb.ToldClosed
 		}
 	}
-	return b.forget(o, p, problem.RISNotTold)
+	b.telling.made = b.telling.made || trigger != orders.Cancel
+	b.telling.changed = b.telling.changed || trigger == orders.Change
+	return nil
 }
 
 // fillerOf returns the number that a RIS has for a unit. For a whole order that is
@@ -152,6 +154,7 @@ func (b *batch) controlID() (string, error) {
 
 // notTold asks a person to tell the RIS, once for the same reason.
 func (b *batch) notTold(p *risPeer, o *order.Order, err error) error {
+	b.telling.missed = true
 	reason := "the message cannot be made"
 	switch {
 	case errors.Is(err, orders.ErrStarted):

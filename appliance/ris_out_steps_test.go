@@ -289,3 +289,30 @@ func TestFillerNumberOfAMessage(t *testing.T) {
 		}
 	}
 }
+
+// A RIS without XO cannot be told of a step that has begun: a person hears of it,
+// whatever is told about the other steps.
+func TestChangeWhenOneStepHasBegun(t *testing.T) {
+	for _, update := range []string{orders.UpdateCA, orders.UpdateRP} {
+		c := newClinic(t, withRIS(orders.Profile{Name: "a", Update: update}))
+		up := c.request("1", "X-ray", "CT")
+		c.look("1")
+		wantList(t, "new", c.exchange("a"), "NW 1", "NW 1-2")
+		r := c.begin(c.order("1"), 0)
+		up.Content.Remarks = "left"
+		c.look("1")
+		want := []string{"CA 1-2", "NW 1-2"}
+		if update == orders.UpdateRP {
+			want = []string{"RP 1-2"}
+		}
+		wantList(t, "the other step is told", c.exchange("a"), want...)
+		wantList(t, "RH-407", c.raised(problem.RISNotTold), "1")
+		c.end(r, mpps.Discontinued)
+		wantList(t, "given up", c.exchange("a"), "DC 1")
+		wantList(t, "RH-407 stays", c.raised(problem.RISNotTold), "1")
+		up.Content.Remarks = "right"
+		c.look("1")
+		wantList(t, "changed again", c.exchange("a"), want...)
+		wantList(t, "RH-407 is over", c.raised(problem.RISNotTold))
+	}
+}
