@@ -152,7 +152,7 @@ func TestEventsWhileTheListenerIsCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // a test's connection
+	defer conn.Close(t.Context())
 	ctx, stop := context.WithCancel(t.Context())
 	var cutting sync.WaitGroup
 	cuts := 0
