@@ -128,7 +128,7 @@ func (e *env) showMessages(all []ui.Message) {
 	for _, m := range all {
 		e.printf("  %d  %s: %s, %s\n", m.ID, plain(m.Destination), plain(m.Kind), messageState(m))
 		for _, a := range m.Attempts {
-			e.printf("      %s  %s\n", moment(a.At), plain(strings.Join(nonEmpty(a.Outcome, a.Code, a.Detail), " ")))
+			e.printf("      %s  %s\n", moment(a.At), plain(strings.Join(nonEmpty(a.Outcome, a.Code, strings.TrimSpace(strings.TrimPrefix(a.Detail, a.Code))), " ")))
 		}
 	}
 }
