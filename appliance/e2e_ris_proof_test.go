@@ -2,7 +2,9 @@ package appliance_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -380,4 +382,59 @@ func TestOneSideOfHL7Stops(t *testing.T) {
 	p.start()
 	p.raised(problem.RISPort, "203.0.113.1:2575")
 	p.holds(sim, p.becomes(p.request("X-ray"), order.Scheduled).AccessionNumber)
+}
+
+// Orders go to a RIS over TLS when its certificate is the pinned one, and wait when
+// it is another.
+func TestRISHearsOverTLS(t *testing.T) {
+	t.Parallel()
+	cert, key, fingerprint := ownCertificate(t)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stand := func() (*hl7sim.RIS, string) {
+		sim, err := hl7sim.New(hl7sim.Config{Strict: true, Timeout: patience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lc net.ListenConfig
+		ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+		ended := make(chan error, 1)
+		go func() {
+			ended <- sim.Serve(ctx, tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}))
+		}()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+		return sim, ln.Addr().String()
+	}
+	trusted, address := stand()
+	other, otherAddress := stand()
+	p := sendingTo(t, func(r *config.RIS) {
+		r.TLS, r.TLSPin = true, config.Names{fingerprint}
+		if r.Name == "ris2" {
+			r.TLSPin = config.Names{strings.Repeat("ab", 32)}
+		}
+	}, address, otherAddress)
+	o := p.becomes(p.request("X-ray"), order.Scheduled)
+	p.hears(trusted, o.AccessionNumber, "NW")
+	p.until("RH-401", func() error {
+		all, err := p.api.Problems(t.Context(), true)
+		if !slices.ContainsFunc(all, func(x problem.Problem) bool { return x.Code == problem.RISUnreachable && x.Subject == "ris2" }) {
+			return fmt.Errorf("%+v", all)
+		}
+		return err
+	})
+	if n := len(other.Messages()); n != 0 {
+		t.Errorf("a RIS with another certificate got %d messages", n)
+	}
+	quiet(t, trusted)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/rayhound/rayhound/appliance/order"
@@ -49,7 +50,7 @@ func (b *batch) tellPatient(p *risPeer, o *order.Order, known map[string]localdb
 		err = b.enqueueADT(p, o, o, orders.Merge, was.PatientID)
 	case had == hash:
 		return nil
-	case was.State == "" && o.State != order.Scheduled && o.State != order.InProgress:
+	case was.State == "" && !p.hearsOf(o):
 		return nil // it is not told of the order either
 	case had != "" && (o.ProvetID == "" || o.ProvetID != b.readNow):
 		return nil // another order told it what is newer
@@ -60,6 +61,11 @@ func (b *batch) tellPatient(p *risPeer, o *order.Order, known map[string]localdb
 		return err
 	}
 	return b.tx.SetToldPatient(b.ctx, p.Name, patient.ID, hash, b.now)
+}
+
+// hearsOf reports whether the RIS is to have a step of an order.
+func (p *risPeer) hearsOf(o *order.Order) bool {
+	return slices.ContainsFunc(o.Steps, func(s order.Step) bool { return p.serves(s.Modality) && wishOf(o, &s) == wishHave })
 }
 
 func (b *batch) enqueueADT(p *risPeer, o, as *order.Order, trigger orders.Trigger, previous string) error {

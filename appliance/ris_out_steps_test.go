@@ -316,3 +316,20 @@ func TestChangeWhenOneStepHasBegun(t *testing.T) {
 		wantList(t, "RH-407 is over", c.raised(problem.RISNotTold))
 	}
 }
+
+// A RIS that has nothing to do with an order hears nothing of its animal.
+func TestAnimalsOfOtherRIS(t *testing.T) {
+	c := newClinic(t, withRIS(orders.Profile{Name: "x", SendADT: true, Serves: []string{"X-ray"}}))
+	up := c.request("1", "CT")
+	c.look("1")
+	up.Content.Patient.Name = "Bella II"
+	c.look("1")
+	wantList(t, "an animal of the CT", c.exchange("x"))
+	second := c.request("2", "X-ray")
+	second.Content.Patient = up.Content.Patient
+	c.look("2")
+	wantList(t, "it is new to it", c.exchange("x"), "NW 2")
+	second.Content.Patient.Name = "Bella III"
+	c.look("2")
+	wantList(t, "it has another name", c.exchange("x"), "A08 patient", "XO 2")
+}
