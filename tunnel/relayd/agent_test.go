@@ -95,7 +95,7 @@ func (l *rawLine) closed() wire.CloseCode {
 	for {
 		if _, err := l.next(); err != nil {
 			var ce *websocket.CloseError
-			if errors.As(err, &ce) {
+			if errors.As(err, &ce) && ce.Code != websocket.CloseAbnormalClosure {
 				return wire.CloseCode(ce.Code)
 			}
 			return wire.CloseUnknownCode

@@ -21,30 +21,44 @@ import (
 func TestStoreRolledBack(t *testing.T) {
 	for _, restored := range []bool{false, true} {
 		for _, tt := range []struct {
-			name  string
-			after []string // the clinics that get webhooks before the agent is back: "a" is the agent's
+			name     string
+			after    []string // the clinics that get webhooks before the agent is back: "a" is the agent's
+			overPoll bool     // by long-poll too
 		}{
-			{"the agent is ahead", nil},
-			{"one number is given out again", []string{"a"}},
-			{"the same head", []string{"a", "a", "a"}},
-			{"the head has overtaken", []string{"a", "a", "a", "a", "a"}},
-			{"the number went to another clinic", []string{"a", "b", "b", "a"}},
-			{"all numbers went to another clinic", []string{"b", "b", "b", "a"}},
+			{"the agent is ahead", nil, false},
+			{"one number is given out again", []string{"a"}, false},
+			{"the same head", []string{"a", "a", "a"}, false},
+			{"the head has overtaken", []string{"a", "a", "a", "a", "a"}, true},
+			{"the number went to another clinic", []string{"a", "b", "b", "a"}, true},
+			{"all numbers went to another clinic", []string{"b", "b", "b", "a"}, false},
 		} {
+			if restored && len(tt.after)%4 != 0 {
+				continue // the command settles it whatever the numbers are
+			}
 			t.Run(fmt.Sprintf("restored=%v, %s", restored, tt.name), func(t *testing.T) {
 				t.Parallel()
-				rollBack(t, restored, tt.after)
+				rollBack(t, restored, false, tt.after)
 			})
+			if !restored && tt.overPoll {
+				t.Run(fmt.Sprintf("long-poll, restored=%v, %s", restored, tt.name), func(t *testing.T) {
+					t.Parallel()
+					rollBack(t, restored, true, tt.after)
+				})
+			}
 		}
 	}
 }
 
-func rollBack(t *testing.T, restored bool, after []string) {
+func rollBack(t *testing.T, restored, polling bool, after []string) {
 	p := newPlace(t, nil)
 	both := p.join("a", "b")
 	clinics := map[string]*tunneltest.Clinic{"a": both[0], "b": both[1]}
 	a := clinics["a"]
+	if polling {
+		a.RelayURL = p.front.pollURL
+	}
 	a.Start(t)
+	eventually(t, "connected", func() bool { return retried(both[:1]) })
 	for i := range 3 {
 		post(t, p.front.url, a, fmt.Sprint("before ", i))
 	}
@@ -63,7 +77,6 @@ func rollBack(t *testing.T, restored bool, after []string) {
 	}
 	eventually(t, "the inbox holds six", func() bool { return len(a.Memory.Seqs()) == 6 })
 	a.Stop()
-	epoch := a.Memory.Events("")[0]
 	cursor, err := a.Memory.Cursor(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +107,13 @@ func rollBack(t *testing.T, restored bool, after []string) {
 		}
 	}
 	a.Start(t)
+	eventually(t, "connected", func() bool { return retried(both[:1]) })
 	post(t, p.front.url, a, "the last")
 	want = append(want, "the last")
 	eventually(t, "the newest event is there", func() bool { return slices.Contains(a.Bodies(t, ""), "the last") })
 	now := a.Client.Status().StoreEpoch
 	if now == cursor.Epoch {
-		t.Errorf("the agent kept its store epoch; event %d was received at %s", epoch.Seq, epoch.ReceivedAt)
+		t.Error("the agent kept its store epoch")
 	}
 	if got := a.Bodies(t, now); len(got) < len(want) || !slices.Equal(got[len(got)-len(want):], want) {
 		t.Errorf("of the new epoch the inbox holds %q, want %q", got, want)
@@ -107,5 +121,38 @@ func rollBack(t *testing.T, restored bool, after []string) {
 	gaps := a.Memory.Gaps()
 	if len(gaps) != 1 || gaps[0].Reason != wire.GapRollback || gaps[0].StoreEpoch != now {
 		t.Errorf("gaps: %+v", gaps)
+	}
+}
+
+// The appliance's own database is put back to last night's copy: what it had seen since comes again, and nothing is a gap.
+func TestApplianceRestored(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, nil)
+	a := p.join("a")[0]
+	a.Start(t)
+	post(t, p.front.url, a, "0")
+	eventually(t, "the inbox holds it", func() bool { return len(a.Memory.Seqs()) == 1 })
+	backup, err := a.Memory.Cursor(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		post(t, p.front.url, a, fmt.Sprint(i+1))
+	}
+	eventually(t, "the inbox holds all", func() bool { return len(a.Memory.Seqs()) == 21 })
+	a.Stop()
+	a.Memory = tunneltest.NewInbox()
+	a.Memory.SetCursor(backup)
+	a.Inbox = a.Memory
+	post(t, p.front.url, a, "21")
+	a.Start(t)
+	eventually(t, "all that came after the copy comes again", func() bool { return len(a.Memory.Seqs()) == 21 })
+	for i, body := range a.Bodies(t, "") {
+		if body != fmt.Sprint(i+1) {
+			t.Fatalf("%q at %d", body, i)
+		}
+	}
+	if gaps := a.Memory.Gaps(); len(gaps) != 0 {
+		t.Errorf("%+v", gaps)
 	}
 }

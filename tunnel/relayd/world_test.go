@@ -187,6 +187,7 @@ func send(ctx context.Context, client *http.Client, address, body string) (int, 
 // balancer is a round-robin HTTP balancer on loopback that asks /readyz, as nginx or HAProxy do.
 type balancer struct {
 	url     string
+	pollURL string // the same, through something that lets no websocket pass
 	mu      sync.Mutex
 	targets map[int]string
 	ready   map[int]bool
@@ -215,21 +216,22 @@ func newBalancer(t *testing.T) *balancer {
 		},
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.url = "http://" + ln.Addr().String()
-	s := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if b.alive() == 0 {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		proxy.ServeHTTP(w, q)
-	})}
-	go func() { _ = s.Serve(ln) }() // until it is closed
+	})
+	b.url = serve(t, handler)
+	b.pollURL = serve(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == wire.TunnelPath {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		handler(w, q)
+	}))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var probing sync.WaitGroup
 	probing.Go(func() {
@@ -247,10 +249,23 @@ func newBalancer(t *testing.T) *balancer {
 	t.Cleanup(func() {
 		cancel()
 		probing.Wait()
-		_ = s.Close()
 		transport.CloseIdleConnections()
 	})
 	return b
+}
+
+// serve answers on a port of loopback until the test ends.
+func serve(t *testing.T, h http.Handler) (address string) {
+	t.Helper()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: h}
+	go func() { _ = s.Serve(ln) }() // until it is closed
+	t.Cleanup(func() { _ = s.Close() })
+	return "http://" + ln.Addr().String()
 }
 
 // set says where node i is; empty: it is gone.
