@@ -149,8 +149,8 @@ type relayBenchSoakCmd struct {
 	For     time.Duration `help:"Duration." default:"10m"`
 	Agents  int           `help:"Clinics, each with the appliance's own client." default:"8"`
 	Rate    int           `help:"Webhooks a second." default:"50"`
-	Cut     time.Duration `help:"About how often a connection is cut; 0: never." default:"2s"`
-	Restart time.Duration `help:"How often the relay ends, in turns softly and by kill; 0: never." default:"45s"`
+	Cut     time.Duration `help:"About how often a connection is cut; 0: never." default:"10s"`
+	Restart time.Duration `help:"How often the relay ends, in turns by kill and softly; 0: never." default:"90s"`
 	Size    int           `help:"Largest body in bytes." default:"20000"`
 }
 
