@@ -167,7 +167,7 @@ func TestHostilePoster(t *testing.T) {
 		}
 		return a, string(b)
 	}
-	none := strings.NewReader("")
+	none := http.NoBody
 	eventually(t, "the revocation is known", func() bool {
 		a, _ := ask("POST "+revoked+" HTTP/1.1\r\nHost: r\r\nContent-Length: 0\r\n\r\n", none)
 		return a.StatusCode == http.StatusNotFound
