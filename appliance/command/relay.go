@@ -122,7 +122,7 @@ func relayOf(set *config.Relay, dataDir, version string, log *slog.Logger) relay
 			MaxBody: set.MaxBody, RatePerClinic: float64(set.RatePerClinic), AcceptRate: float64(set.AcceptRate),
 			SealAtIngest: set.Seal == "on", NotifyURL: set.NotifyURL,
 		},
-		Listen: set.Listen, MetricsListen: set.MetricsListen, Store: set.Store, DataDir: dataDir,
+		Listen: set.Listen, MetricsListen: set.MetricsListen, Store: set.Store, NoNotify: set.Wake == "poll", DataDir: dataDir,
 		TLSCert: set.TLSCert, TLSKey: set.TLSKey, ACMEDomain: set.ACMEDomain, ACMEDirectory: set.ACMEDirectory,
 		Log: log,
 	}

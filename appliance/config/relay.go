@@ -34,6 +34,7 @@ type Relay struct {
 	KeepUnread     Duration `toml:"keep_unread" default:"14d" min:"1h" max:"90d" comment:"events that a clinic has not fetched"`
 	KeepRead       Duration `toml:"keep_read" default:"72h" min:"1m" max:"30d" comment:"events that a clinic has; they help after a restore"`
 	Node           string   `toml:"node" comment:"name of this node among several, different for each; empty: a new random one at each start"`
+	Wake           string   `toml:"wake" default:"notify" oneof:"notify|poll" comment:"how nodes on PostgreSQL hear of each other's events; poll: for engines and poolers without LISTEN and NOTIFY"`
 	Seal           string   `toml:"seal" default:"on" oneof:"on|off" comment:"on: events are encrypted to the clinic's key before they are stored"`
 	LogLevel       string   `toml:"log_level" default:"info" oneof:"debug|info|warn|error" comment:"the least that is written"`
 }

@@ -28,7 +28,10 @@ type Config struct {
 	Listen        string // of webhooks and tunnels
 	MetricsListen string // empty: none
 	Store         string // sqlite:FILE or postgres://…
-	DataDir       string
+	// NoNotify is for engines and poolers without LISTEN and NOTIFY: every node
+	// asks for what others took, twice a second.
+	NoNotify bool
+	DataDir  string
 
 	TLSCert, TLSKey string
 	ACMEDomain      string
@@ -47,6 +50,8 @@ const (
 	drainSpread = 120 * time.Second
 	// stopWithin bounds the end: the spread, the last acks, and closing the database.
 	stopWithin = drainSpread + 20*time.Second
+	// askEvery is how often a node asks for events that nobody tells it of.
+	askEvery = 500 * time.Millisecond
 	// headerTimeout and headerBytes bound what a caller can cost before it is known.
 	headerTimeout = 10 * time.Second
 	headerBytes   = 16 << 10
@@ -66,7 +71,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if c.Getenv == nil {
 		c.Getenv = os.Getenv
 	}
-	store, err := OpenStore(ctx, c.Store, c.DataDir, c.Log)
+	store, err := openStore(ctx, c.Store, c.DataDir, c.NoNotify, c.Log)
 	if err != nil {
 		return err
 	}
@@ -75,6 +80,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	rc.Store, rc.Registry, rc.Log = store, store, c.Log
 	if several(c.Store) && rc.DrainSpread == 0 {
 		rc.DrainSpread = drainSpread
+	}
+	if several(c.Store) && c.NoNotify && rc.PendingEvery == 0 {
+		rc.PendingEvery = askEvery
 	}
 	if c.Getenv("GOGC") == "" {
 		debug.SetGCPercent(spareMemory) // most of a relay's memory is that of idle tunnels

@@ -23,6 +23,12 @@ type Store interface {
 // relative to dataDir, or a postgres:// address. Several programs may have it
 // open at once, so administration works beside a running relay.
 func OpenStore(ctx context.Context, name, dataDir string, log *slog.Logger) (Store, error) {
+	return openStore(ctx, name, dataDir, false, log)
+}
+
+// openStore is OpenStore; with noNotify nodes on PostgreSQL find each other's
+// events by asking.
+func openStore(ctx context.Context, name, dataDir string, noNotify bool, log *slog.Logger) (Store, error) {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch kind {
 	case "sqlite":
@@ -32,7 +38,7 @@ func OpenStore(ctx context.Context, name, dataDir string, log *slog.Logger) (Sto
 		}
 		return asStore(sqlitestore.Open(ctx, sqlitestore.Config{Path: path, Log: log}))
 	case "postgres", "postgresql":
-		return asStore(pgstore.Open(ctx, pgstore.Config{DSN: name, Log: log}))
+		return asStore(pgstore.Open(ctx, pgstore.Config{DSN: name, Log: log, NoNotify: noNotify}))
 	}
 	return nil, fmt.Errorf("relayd: a store is sqlite:FILE or postgres://…, not %q", kind)
 }
