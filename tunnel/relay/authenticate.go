@@ -61,7 +61,8 @@ func (r *Relay) refuse(w http.ResponseWriter, q *http.Request, no *refused) {
 	answerText(w, q, no.code.Status(), no.code.Text()+"\n")
 }
 
-// authenticate checks the bearer token of a request. The accept bucket comes first, because the token costs a read.
+// authenticate checks the bearer token of a request. The accept bucket comes first, because the token costs a read; and
+// before it, from memory, whether the token is of a clinic that comes too often, or that clinic would empty the bucket.
 func (r *Relay) authenticate(ctx context.Context, q *http.Request) (Token, error) {
 	now := r.cfg.Now()
 	if r.draining.Load() || r.ended.Load() {
@@ -71,6 +72,11 @@ func (r *Relay) authenticate(ctx context.Context, q *http.Request) (Token, error
 	if spent, wait := r.authTry.spent(from, now); spent {
 		return Token{}, &refused{code: wire.Close4429, wait: wait}
 	}
+	text, ok := bearer(q)
+	hash := wire.HashToken(text)
+	if wait := r.hasty.wait(hash, now); wait > 0 {
+		return Token{}, &refused{code: wire.Close4429, wait: wait}
+	}
 	if !r.accept.AllowN(now, 1) {
 		return Token{}, &refused{code: wire.CloseOverloaded, wait: r.spread()}
 	}
@@ -78,7 +84,6 @@ func (r *Relay) authenticate(ctx context.Context, q *http.Request) (Token, error
 		r.authTry.take(from, now)
 		return Token{}, &refused{code: wire.Close4401}
 	}
-	text, ok := bearer(q)
 	if !ok {
 		return wrong()
 	}
@@ -93,7 +98,6 @@ func (r *Relay) authenticate(ctx context.Context, q *http.Request) (Token, error
 	if err != nil {
 		return Token{}, err
 	}
-	hash := wire.HashToken(text)
 	if subtle.ConstantTimeCompare(hash[:], t.Hash[:]) != 1 {
 		return wrong()
 	}

@@ -17,6 +17,8 @@ type directory struct {
 	registry Registry
 	limit    rate.Limit
 	burst    int
+	turns    rate.Limit // handshakes
+	turnsMax int
 	misses   *rate.Limiter
 
 	refreshing sync.Mutex // one refresh at a time
@@ -45,7 +47,9 @@ type address struct {
 type clinic struct {
 	id      wire.ClinicID
 	state   atomic.Pointer[State]
-	limiter *rate.Limiter
+	limiter *rate.Limiter // webhooks
+	turns   *rate.Limiter // handshakes
+	costly  *rate.Limiter // frames of a long-poll that make the store write
 	counts  counts
 }
 
@@ -57,6 +61,7 @@ type counts struct {
 func newDirectory(cfg Config) *directory {
 	return &directory{
 		registry: cfg.Registry, limit: rate.Limit(cfg.RatePerClinic), burst: cfg.Burst,
+		turns: rate.Limit(cfg.ClinicRate), turnsMax: cfg.ClinicBurst,
 		misses: rate.NewLimiter(20, 20),
 		urls:   map[SecretHash]*address{}, clinics: map[wire.ClinicID]*clinic{},
 	}
@@ -153,7 +158,10 @@ func alive(s *State) int64 {
 func (d *directory) entry(id wire.ClinicID) *clinic {
 	c := d.clinics[id]
 	if c == nil {
-		c = &clinic{id: id, limiter: rate.NewLimiter(d.limit, d.burst)}
+		c = &clinic{
+			id: id, limiter: rate.NewLimiter(d.limit, d.burst), turns: rate.NewLimiter(d.turns, d.turnsMax),
+			costly: rate.NewLimiter(costlyRate, costlyBurst),
+		}
 		d.clinics[id] = c
 	}
 	return c

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/rayhound/rayhound/tunnel/wire"
@@ -9,16 +10,29 @@ import (
 
 // How often retention and quotas are applied, and how long an old URL lives after a newer one was used first.
 const (
+	expireFirst = 2 * time.Second // to twice that after the start
 	expireEvery = time.Minute
 	urlOverlap  = time.Hour
 )
 
-// expire applies retention and quotas.
+// expire applies retention and quotas, soon after the start too: a relay that lives for less than a minute at a time would
+// never do so. Not all nodes at once.
 func (r *Relay) expire(ctx context.Context) error {
+	first := time.NewTimer(expireFirst + rand.N(expireFirst))
+	defer first.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-first.C:
+	}
+	if err := r.Expire(ctx); err != nil {
+		r.failed(ctx, "expire", err)
+	}
 	return r.every(ctx, expireEvery, "expire", r.Expire)
 }
 
-// Expire applies retention and quotas once, until nothing is left to do. Run calls it every minute.
+// Expire applies retention and quotas once, until nothing is left to do. Run calls it a few seconds after its start and every
+// minute.
 func (r *Relay) Expire(ctx context.Context) error {
 	now := r.cfg.Now().UTC()
 	for {

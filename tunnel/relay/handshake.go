@@ -38,6 +38,9 @@ func (r *Relay) serveTunnel(w http.ResponseWriter, q *http.Request) {
 	ctx, stop := context.WithTimeout(r.base, 3*r.cfg.HandshakeTimeout)
 	defer stop()
 	t, err := r.authenticate(ctx, q)
+	if err == nil {
+		err = r.turn(t)
+	}
 	if err != nil {
 		r.refuse(w, q, r.asRefusal(err))
 		return

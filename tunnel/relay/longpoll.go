@@ -152,6 +152,9 @@ func (r *Relay) pollMailbox(ctx context.Context, a pollAgent) (Claim, error) {
 			return Claim{}, &refused{code: wire.Close4409}
 		}
 	}
+	if err := r.turn(a.token); err != nil {
+		return Claim{}, err
+	}
 	before := r.sessions.get(c)
 	r.flushOne(ctx, before)
 	m, v, err := r.settle(ctx, a.hello, overPoll)
@@ -312,6 +315,12 @@ func (r *Relay) pollFrames(ctx context.Context, a pollAgent, body []byte) error 
 		return &refused{code: wire.Close4409}
 	}
 	for _, f := range frames {
+		switch f.Control.(type) {
+		case *wire.Rotated, *wire.Key:
+			if k := r.dir.clinic(a.token.Clinic); k != nil && !k.costly.AllowN(r.cfg.Now(), 1) {
+				return &refused{code: wire.Close4429, wait: time.Second / costlyRate}
+			}
+		}
 		switch c := f.Control.(type) {
 		case *wire.Ack:
 			if c.Seq > m.Head {

@@ -37,6 +37,8 @@ type Config struct {
 	RatePerClinic  float64 // webhooks per second, clinic and node; 20
 	Burst          int     // 200
 	AcceptRate     float64 // handshakes per second; 500 for each core
+	ClinicRate     float64 // handshakes per second of one clinic; a thousandth of AcceptRate, at least 1
+	ClinicBurst    int     // a fiftieth of AcceptRate, at least 10
 	DiskHigh       float64 // share of the disk above which /readyz fails; 0.90
 	SealAtIngest   bool    // seal events to the clinic's key before they are stored
 	TrustedProxies []netip.Prefix
@@ -74,6 +76,7 @@ type Relay struct {
 	accept   *rate.Limiter
 	pairTry  *tries // wrong pairing codes, by address
 	authTry  *tries // wrong tokens and signatures, by address
+	hasty    hasty
 	sessions sessions
 	polls    pollers
 	wheel    *wheel
@@ -169,6 +172,8 @@ func (c Config) withDefaults() Config {
 	c.RatePerClinic = orDefault(c.RatePerClinic, 20)
 	c.Burst = orDefault(c.Burst, 200)
 	c.AcceptRate = orDefault(c.AcceptRate, float64(500*runtime.GOMAXPROCS(0)))
+	c.ClinicRate = orDefault(c.ClinicRate, max(1, c.AcceptRate/1000))
+	c.ClinicBurst = orDefault(c.ClinicBurst, max(10, int(c.AcceptRate/50)))
 	c.DiskHigh = orDefault(c.DiskHigh, 0.90)
 	c.PingEvery = orDefault(c.PingEvery, wire.PingEvery)
 	c.DeadAfter = orDefault(c.DeadAfter, wire.DeadAfter)
@@ -246,10 +251,18 @@ func (r *Relay) every(ctx context.Context, d time.Duration, what string, f func(
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-t.C:
-			if err := f(ctx); err != nil && ctx.Err() == nil {
-				r.metrics.storeErrors.Inc()
-				r.errLog.Do(func() { r.log.Warn("the store failed", "task", what, "error", err) })
+			if err := f(ctx); err != nil {
+				r.failed(ctx, what, err)
 			}
 		}
 	}
+}
+
+// failed counts and logs an error of the store, unless ctx has ended.
+func (r *Relay) failed(ctx context.Context, what string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	r.metrics.storeErrors.Inc()
+	r.errLog.Do(func() { r.log.Warn("the store failed", "task", what, "error", err) })
 }

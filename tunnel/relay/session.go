@@ -56,7 +56,8 @@ type flight struct {
 const (
 	frameRate  = 500
 	frameBurst = 2000
-	// Of those that write to the store each: replays and keys. A real agent sends a few in its life.
+	// Of those that write to the store each: replays and keys, of a session or of a clinic's long-poll. A real agent sends a
+	// few in its life.
 	costlyRate  = 1
 	costlyBurst = 20
 )
