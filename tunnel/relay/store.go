@@ -72,7 +72,8 @@ type Store interface {
 	After(ctx context.Context, c wire.ClinicID, seq wire.Seq, maxMsgs, maxBytes int) ([]Event, error)
 
 	// ReceivedAt returns the time of receipt of one event, or ErrNoEvent. It answers for as long as the event's metadata is
-	// kept (30 days), also when the body is gone.
+	// kept (30 days, not at all with hourly counts), also when the body is gone; of the highest number removed always, because
+	// that is where the cursor of an agent that has everything may stand.
 	ReceivedAt(ctx context.Context, c wire.ClinicID, seq wire.Seq) (time.Time, error)
 
 	// Ack records that the appliance holds everything up to seq. A lower seq than the one recorded changes nothing.
@@ -113,7 +114,7 @@ type Store interface {
 	Subscribe(ctx context.Context) (<-chan Wakeup, error)
 
 	// Expire removes what retention and quotas no longer allow, oldest first and always a prefix of the mailbox, in batches of
-	// about 1,000 rows, and records removed_to. It returns when nothing is left to do or after about l.Batches
+	// about 1,000 rows, and records removed_to and when that event was received. It returns when nothing is left to do or after about l.Batches
 	// batches (then Expired.More is true). It also deletes old metadata, pairings, notices and audit lines.
 	Expire(ctx context.Context, now time.Time, l Limits) (Expired, error)
 

@@ -155,6 +155,8 @@ func testMetadata(t *testing.T, s Suite) {
 	st, ctx := s.fresh(t, "a"), t.Context()
 	e := event(5)
 	seq := got(st.Append(ctx, "a", e))(t)
+	last := event(6)
+	end := got(st.Append(ctx, "a", last))(t)
 	expire(t, st, Start.Add(15*day), relay.Limits{})
 	if at := got(st.ReceivedAt(ctx, "a", seq))(t); !at.Equal(e.ReceivedAt) {
 		t.Errorf("received at %v, want %v", at, e.ReceivedAt)
@@ -162,21 +164,31 @@ func testMetadata(t *testing.T, s Suite) {
 	if x := expire(t, st, Start.Add(29*day), relay.Limits{}); x.Metadata != 0 {
 		t.Errorf("%+v", x)
 	}
-	if x := expire(t, st, Start.Add(31*day), relay.Limits{}); x.Metadata != 1 {
+	if x := expire(t, st, Start.Add(31*day), relay.Limits{}); x.Metadata != 2 {
 		t.Errorf("%+v", x)
 	}
 	if _, err := st.ReceivedAt(ctx, "a", seq); !errors.Is(err, relay.ErrNoEvent) {
 		t.Error(err)
 	}
+	if at := got(st.ReceivedAt(ctx, "a", end))(t); !at.Equal(last.ReceivedAt) {
+		t.Errorf("the last one removed was received at %v, want %v", at, last.ReceivedAt)
+	}
 }
 
 func testHourly(t *testing.T, s Suite) {
-	st := s.fresh(t, "a", "b")
+	st, ctx := s.fresh(t, "a", "b"), t.Context()
 	l := relay.Limits{HourlyAbove: 1}
 	for round := range 2 {
-		addAt(t, st, "a", Start, 3, 5)
+		received := Start.Add(time.Duration(round) * time.Minute)
+		seqs := addAt(t, st, "a", received, 3, 5)
 		if x := expire(t, st, Start.Add(15*day), l); len(x.Dropped) != 1 || x.Dropped[0].Events != 3 {
 			t.Errorf("round %d: %+v", round, x)
+		}
+		if at := got(st.ReceivedAt(ctx, "a", seqs[2]))(t); !at.Equal(received) {
+			t.Errorf("round %d: the last one removed was received at %v, want %v", round, at, received)
+		}
+		if _, err := st.ReceivedAt(ctx, "a", seqs[1]); !errors.Is(err, relay.ErrNoEvent) {
+			t.Errorf("round %d: %v", round, err)
 		}
 	}
 	expire(t, st, Start.Add(60*day), l)

@@ -116,6 +116,7 @@ func (r *Records) ReceivedAt(ctx context.Context, id wire.ClinicID, seq wire.Seq
 		for _, text := range []string{
 			`SELECT received_at FROM event WHERE clinic = ? AND seq = ?`,
 			`SELECT received_at FROM metadata WHERE clinic = ? AND seq = ?`,
+			`SELECT removed_at FROM mailbox WHERE clinic = ? AND removed_to = ? AND removed_at <> 0`,
 		} {
 			if found, err := one(ctx, tx, text, []any{&at}, n, int64(seq)); err != nil || found {
 				return err

@@ -186,7 +186,7 @@ func (x *expiry) prune(ctx context.Context, tx Tx, c candidate, limit int) (p pr
 		return p, err
 	}
 	m.must = m.events > int64(x.l.Events) || m.bytes > x.l.Bytes || (oldest != 0 && oldest < x.unackedBefore)
-	to, reason, stopped := int64(0), wire.GapExpired, false
+	to, received, reason, stopped := int64(0), int64(0), wire.GapExpired, false
 	p.dropped.Clinic = c.id
 	if err := tx.Query(ctx, `SELECT seq, received_at, size FROM event WHERE clinic = ? ORDER BY seq LIMIT ?`, func(scan Scan) error {
 		var seq, at, size int64
@@ -197,7 +197,7 @@ func (x *expiry) prune(ctx context.Context, tx Tx, c candidate, limit int) (p pr
 		if stopped = why == ""; stopped {
 			return nil
 		}
-		to, reason = seq, why
+		to, received, reason = seq, at, why
 		p.rows++
 		if seq <= m.acked {
 			p.acked++
@@ -222,7 +222,7 @@ func (x *expiry) prune(ctx context.Context, tx Tx, c candidate, limit int) (p pr
 	if p.rows == 0 {
 		return p, nil
 	}
-	return p, x.remove(ctx, tx, c.n, to, reason)
+	return p, x.remove(ctx, tx, c.n, to, received, reason)
 }
 
 // goes says why an event is removed; empty: it stays.
@@ -242,8 +242,8 @@ func (x *expiry) goes(m *mailbox, seq, at int64) string {
 	return ""
 }
 
-// remove takes a prefix out of a mailbox and keeps its metadata.
-func (x *expiry) remove(ctx context.Context, tx Tx, n, to int64, reason string) error {
+// remove takes a prefix out of a mailbox and keeps its metadata, and when its last event was received.
+func (x *expiry) remove(ctx context.Context, tx Tx, n, to, received int64, reason string) error {
 	keep := `INSERT INTO metadata (clinic, seq, kind, size, received_at) SELECT clinic, seq, kind, size, received_at FROM event
 		WHERE clinic = ? AND seq <= ?`
 	if x.hourly {
@@ -258,7 +258,7 @@ func (x *expiry) remove(ctx context.Context, tx Tx, n, to int64, reason string) 
 	if _, err := tx.Exec(ctx, `DELETE FROM event WHERE clinic = ? AND seq <= ?`, n, to); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `UPDATE mailbox SET removed_to = ?, removed_why = ? WHERE clinic = ?`, to, reason, n)
+	_, err := tx.Exec(ctx, `UPDATE mailbox SET removed_to = ?, removed_at = ?, removed_why = ? WHERE clinic = ?`, to, received, reason, n)
 	return err
 }
 

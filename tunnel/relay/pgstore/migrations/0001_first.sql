@@ -44,6 +44,7 @@ CREATE TABLE mailbox (
   last_seq        BIGINT NOT NULL DEFAULT 0, -- the highest number ever given out
   acked           BIGINT NOT NULL DEFAULT 0,
   removed_to      BIGINT NOT NULL DEFAULT 0, -- the highest number ever removed
+  removed_at      BIGINT NOT NULL DEFAULT 0, -- when that event was received
   removed_why     TEXT    NOT NULL DEFAULT '',
   node            TEXT    NOT NULL DEFAULT '',
   instance        TEXT    NOT NULL DEFAULT '',

@@ -43,6 +43,7 @@ CREATE TABLE mailbox (
   session_epoch   INTEGER NOT NULL DEFAULT 0,
   acked           INTEGER NOT NULL DEFAULT 0,
   removed_to      INTEGER NOT NULL DEFAULT 0, -- the highest number ever removed
+  removed_at      INTEGER NOT NULL DEFAULT 0, -- when that event was received
   removed_why     TEXT    NOT NULL DEFAULT '',
   node            TEXT    NOT NULL DEFAULT '',
   instance        TEXT    NOT NULL DEFAULT '',
