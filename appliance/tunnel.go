@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -327,6 +328,12 @@ func (t *tunnel) pair(ctx context.Context, relayURL, code string) (v ui.Pairing,
 	if err := t.core.db.DiskLow(ctx); err != nil { // a code works once: first see that we can keep what it gives
 		return v, err
 	}
+	if err := t.secrets.Probe(); err != nil {
+		if problem.Of(err) == nil {
+			err = problem.New(problem.FileUnusable, problem.Args{"path": secret.FileName, "reason": "it cannot be written"}, err)
+		}
+		return v, err
+	}
 	old, err := loadPairing(t.secrets)
 	if err != nil {
 		t.log.LogAttrs(ctx, slog.LevelWarn, "the former pairing cannot be read", errAttr(err))
@@ -337,8 +344,9 @@ func (t *tunnel) pair(ctx context.Context, relayURL, code string) (v ui.Pairing,
 	}
 	p.PairedAt = t.now().UTC()
 	p.succeed(old, p.PairedAt)
-	if err := savePairing(t.secrets, p); err != nil {
-		return v, err
+	if err := savePairing(t.secrets, p); err != nil { // the relay knows us now, and we do not know how
+		t.log.LogAttrs(ctx, slog.LevelError, "the pairing was made and could not be kept", errAttr(err))
+		return v, problem.New(problem.TunnelPairingLost, problem.Args{"relay": p.RelayURL, "reason": unsaved(err)}, err)
 	}
 	t.mu.Lock()
 	t.relay = p.RelayURL
@@ -349,6 +357,14 @@ func (t *tunnel) pair(ctx context.Context, relayURL, code string) (v ui.Pairing,
 		v.Kinds = append(v.Kinds, u.Kind)
 	}
 	return v, nil
+}
+
+// unsaved says in words why secrets were not written.
+func unsaved(err error) string {
+	if pe := problem.Of(err); pe != nil {
+		return strings.TrimSuffix(pe.Sentence(), ".")
+	}
+	return secret.FileName + " cannot be written"
 }
 
 // saveToken seals a rotated token before the client confirms it.

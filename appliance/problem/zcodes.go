@@ -24,6 +24,7 @@ const (
 	TunnelEvent         Code = "RH-117" // A notification could not be used
 	TunnelPairing       Code = "RH-118" // Pairing did not work
 	RelayUnreachable    Code = "RH-119" // The relay cannot be reached
+	TunnelPairingLost   Code = "RH-120" // The pairing could not be kept
 	WebhooksMissing     Code = "RH-121" // Webhooks are missing in Provet Cloud
 	WebhooksDisabled    Code = "RH-122" // Webhooks were switched off in Provet Cloud
 	ProvetCredentials   Code = "RH-123" // New credentials of Provet Cloud wait for a person
@@ -51,6 +52,7 @@ const (
 	RISUnreachable      Code = "RH-401" // The RIS cannot be reached
 	RISRefused          Code = "RH-402" // The RIS refused a message
 	RISStuck            Code = "RH-403" // Messages wait for the RIS
+	OutboxDeep          Code = "RH-404" // Very many messages wait
 	RISPaused           Code = "RH-405" // Sending to the RIS is paused
 	RISUnsure           Code = "RH-406" // It is not known whether the RIS took a message
 	RISNotTold          Code = "RH-407" // The RIS could not be told of a change

@@ -226,3 +226,29 @@ func TestCredentialOfSystemd(t *testing.T) {
 		t.Error(s.Means())
 	}
 }
+
+// Probe meets what Seal would meet, and changes no secret.
+func TestProbe(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), InstallationID: "here"}
+	s := open(t, cfg)
+	if err := s.Probe(); err != nil || len(s.List()) != 0 {
+		t.Fatalf("%v %+v", err, s.List())
+	}
+	if err := s.Seal("a", New(canary)); err != nil {
+		t.Fatal(err)
+	}
+	before := s.List()
+	if err := s.Probe(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, cfg)
+	if v, err := s.Open("a"); err != nil || v.Reveal() != canary || !s.List()[0].SetAt.Equal(before[0].SetAt) {
+		t.Errorf("%v %+v", err, s.List())
+	}
+	if err := os.RemoveAll(cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Probe(); err == nil {
+		t.Error("there is no folder, and no error")
+	}
+}

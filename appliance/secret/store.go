@@ -151,28 +151,9 @@ func (s *Store) Seal(name string, value Secret) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := s.file
-	next.Secrets = map[string]blob{}
-	for n, b := range s.file.Secrets {
-		next.Secrets[n] = b
-	}
-	next.InstallationID = s.installation()
-	key, err := s.keeper.load(s.file.SealedKey)
-	if err != nil && !errors.Is(err, errNoKey) {
-		return unreadable(name, "the key to it cannot be read", err)
-	}
+	next, key, gcm, err := s.prepare(name)
 	if err != nil {
-		// What was sealed with a lost key stays unreadable and says so; new
-		// secrets get a new key.
-		var sealed []byte
-		if key, sealed, err = s.keeper.create(); err != nil {
-			return unreadable(name, "no key could be made", err)
-		}
-		next.SealedKey = sealed
-	}
-	gcm, err := newGCM(key)
-	if err != nil {
-		return unreadable(name, "the key is unusable", err)
+		return err
 	}
 	nonce := make([]byte, gcm.NonceSize())
 	_, _ = rand.Read(nonce) // never fails (crypto/rand)
@@ -185,6 +166,51 @@ func (s *Store) Seal(name string, value Secret) error {
 	}
 	s.file = next
 	return nil
+}
+
+// Probe does all that Seal does except that no secret changes: its error is the
+// one that Seal would meet now. Call it before something that cannot be
+// repeated gives a secret.
+func (s *Store) Probe() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, _, _, err := s.prepare("secrets")
+	if err != nil {
+		return err
+	}
+	if err := s.write(next); err != nil {
+		return err
+	}
+	s.file = next
+	return nil
+}
+
+// prepare returns a copy of the file to change, and the data key to seal with.
+// Name is what an error speaks of.
+func (s *Store) prepare(name string) (next file, key []byte, gcm cipher.AEAD, err error) {
+	next = s.file
+	next.Secrets = map[string]blob{}
+	for n, b := range s.file.Secrets {
+		next.Secrets[n] = b
+	}
+	next.InstallationID = s.installation()
+	key, err = s.keeper.load(s.file.SealedKey)
+	if err != nil && !errors.Is(err, errNoKey) {
+		return next, nil, nil, unreadable(name, "the key to it cannot be read", err)
+	}
+	if err != nil {
+		// What was sealed with a lost key stays unreadable and says so; new
+		// secrets get a new key.
+		var sealed []byte
+		if key, sealed, err = s.keeper.create(); err != nil {
+			return next, nil, nil, unreadable(name, "no key could be made", err)
+		}
+		next.SealedKey = sealed
+	}
+	if gcm, err = newGCM(key); err != nil {
+		return next, nil, nil, unreadable(name, "the key is unusable", err)
+	}
+	return next, key, gcm, nil
 }
 
 // Open returns a secret: ErrMissing when it was never set, RH-507 when it
