@@ -152,8 +152,13 @@ func (a *Appliance) night(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// reportStuck is how long a report may wait before a person hears of it.
-const reportStuck = 15 * time.Minute
+const (
+	// reportStuck is how long a report may wait before a person hears of it.
+	reportStuck = 15 * time.Minute
+	// outboxDeep is how many may wait for one destination before a person does,
+	// however young they are.
+	outboxDeep = 200
+)
 
 // gaugesEvery is how often the gauges are read; counting is cheap, but not free.
 const gaugesEvery = 15 * time.Second
@@ -208,6 +213,11 @@ func (a *Appliance) outboxProblems(stats []localdb.OutboxStats, now time.Time) {
 			age = now.Sub(d.OldestAt)
 		}
 		a.metrics.SetOutbox(d.Dest, d.Ready, d.Leased, d.Parked, age)
+		if waiting := d.Ready + d.Leased + d.Parked; waiting >= outboxDeep {
+			a.board.Raise(problem.OutboxDeep, d.Dest, problem.Args{"dest": d.Dest, "count": fmt.Sprint(waiting)})
+		} else {
+			a.board.Clear(problem.OutboxDeep, d.Dest)
+		}
 		if strings.HasPrefix(d.Dest, risPrefix) {
 			a.risProblems(d, age)
 			continue
