@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
 	"time"
 )
 
@@ -65,7 +66,7 @@ func ParseTarget(s string) (Target, error) {
 	if host == "" {
 		return refuse("the host is missing")
 	}
-	if strings.ContainsAny(host, " \t/\\@") {
+	if strings.ContainsAny(host, `/\@`) || strings.ContainsFunc(host, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
 		return refuse("the host has characters that no host has")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
