@@ -6,8 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"unicode"
 	"time"
+	"unicode"
 )
 
 // DefaultCallingAETitle is how we introduce ourselves when a Target says
