@@ -34,12 +34,17 @@ func (r *Relay) Drain(ctx context.Context) error {
 	return nil
 }
 
+// drainLead is the time a balancer has to see that this node is not ready any
+// more, before the first agent comes back through it.
+const drainLead = 5 * time.Second
+
 // assignSlots spreads the sessions evenly.
 func (r *Relay) assignSlots(live []*session) {
+	lead := min(drainLead, r.cfg.DrainSpread/10)
 	var g errgroup.Group
 	g.SetLimit(ackWriters)
 	for i, s := range live {
-		slot := r.cfg.DrainSpread * time.Duration(i) / time.Duration(len(live))
+		slot := lead + (r.cfg.DrainSpread-lead)*time.Duration(i)/time.Duration(len(live))
 		g.Go(func() error {
 			if err := s.send(&wire.Drain{ReconnectInMS: slot.Milliseconds()}); err != nil {
 				s.end(wire.CloseUnknownCode, "")
