@@ -14,9 +14,9 @@ import (
 const (
 	writerSettings = "_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1" +
 		"&_txlock=immediate&_defensive=1&_auto_vacuum=INCREMENTAL" +
-		"&_pragma=secure_delete(1)&_pragma=wal_autocheckpoint(4000)&_pragma=temp_store(2)&_pragma=cache_size(-32000)"
+		"&_pragma=secure_delete(1)&_pragma=wal_autocheckpoint(4000)&_pragma=temp_store(2)&_pragma=cache_size(-8000)"
 	readerSettings = "mode=rw&_busy_timeout=5000&_foreign_keys=1&_defensive=1&_query_only=1" +
-		"&_pragma=temp_store(2)&_pragma=cache_size(-8000)"
+		"&_pragma=temp_store(2)&_pragma=cache_size(-2000)"
 	// A copy writes another file, which query_only would refuse.
 	copySettings = "mode=rw&_busy_timeout=5000&_defensive=1&_pragma=temp_store(2)"
 )
