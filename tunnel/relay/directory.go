@@ -49,6 +49,7 @@ type clinic struct {
 	state   atomic.Pointer[State]
 	limiter *rate.Limiter // webhooks
 	turns   *rate.Limiter // handshakes
+	polls   *rate.Limiter // polls and acks of a session that has begun
 	costly  *rate.Limiter // frames of a long-poll that make the store write
 	counts  counts
 }
@@ -160,6 +161,7 @@ func (d *directory) entry(id wire.ClinicID) *clinic {
 	if c == nil {
 		c = &clinic{
 			id: id, limiter: rate.NewLimiter(d.limit, d.burst), turns: rate.NewLimiter(d.turns, d.turnsMax),
+			polls:  rate.NewLimiter(pollRate, pollBurst),
 			costly: rate.NewLimiter(costlyRate, costlyBurst),
 		}
 		d.clinics[id] = c

@@ -41,6 +41,21 @@ func (h *hasty) add(t SecretHash, c *clinic) {
 	h.tokens[t] = c
 }
 
+// What a clinic may ask by long-poll within a session: far more than an agent that waits for its answers does.
+const (
+	pollRate  = 50 // a second
+	pollBurst = 200
+)
+
+// polled counts a poll or an ack of a session that has begun. They are free up to a rate that no agent reaches; what is above
+// it is counted as handshakes, and ends like these.
+func (r *Relay) polled(t Token) error {
+	if c := r.dir.clinic(t.Clinic); c == nil || c.polls.AllowN(r.cfg.Now(), 1) {
+		return nil
+	}
+	return r.turn(t)
+}
+
 // untilTurn is the time until the clinic's next handshake; 0: now.
 func (c *clinic) untilTurn(now time.Time) time.Duration {
 	missing := 1 - c.turns.TokensAt(now)

@@ -57,6 +57,29 @@ func TestHastyPoller(t *testing.T) {
 	poll(http.StatusTooManyRequests)
 }
 
+// Acks without end use up the clinic's own handshakes, and then cost the others nothing.
+func TestAcksWithoutEnd(t *testing.T) {
+	w := newWorld(t, nil, func(c *relay.Config) { c.AcceptRate, c.ClinicRate, c.ClinicBurst = 600, 0.01, 3 })
+	p, other := &poller{agent: w.pair("c")}, w.pair("other")
+	if _, _, status := p.poll(0); status != 200 {
+		t.Fatal(status)
+	}
+	taken := 0
+	for range 700 {
+		switch status := p.ack(&wire.Ack{Epoch: p.session}); status {
+		case http.StatusNoContent:
+			taken++
+		case http.StatusTooManyRequests:
+		default:
+			t.Fatal(status)
+		}
+	}
+	if taken < 200 || taken > 210 {
+		t.Errorf("%d acks were taken", taken)
+	}
+	other.mustConnect()
+}
+
 // Keys by long-poll have the same rate as on a websocket; acks are free.
 func TestPolledKeys(t *testing.T) {
 	w := newWorld(t, nil, nil)

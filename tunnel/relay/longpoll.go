@@ -23,6 +23,9 @@ type pollAgent struct {
 // pollAuth checks token, nonce and signature of a request. The answer carries the next nonce.
 func (r *Relay) pollAuth(ctx context.Context, w http.ResponseWriter, q *http.Request, body []byte) (pollAgent, error) {
 	t, err := r.authenticate(ctx, q)
+	if err == nil {
+		err = r.polled(t)
+	}
 	if err != nil {
 		return pollAgent{}, err
 	}
