@@ -193,6 +193,9 @@ func orDefault[T int | int64 | float64 | time.Duration](v, otherwise T) T {
 	return v
 }
 
+// Agents returns how many tunnels are open on this node.
+func (r *Relay) Agents() int { return r.sessions.count() }
+
 // Node returns the name of this node.
 func (r *Relay) Node() NodeID { return r.cfg.Node }
 

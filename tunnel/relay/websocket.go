@@ -25,9 +25,10 @@ var (
 	errLarge  = errors.New("relay: too large a frame from an agent")
 )
 
-// Buffers are small and shared, because nearly all sockets are idle: 512 bytes to read, and one to write only while writing.
+// Buffers are small and shared, because nearly all sockets are idle: 128 bytes to read, more than an ack has, and one to write
+// only while writing.
 var upgrader = websocket.Upgrader{
-	ReadBufferSize:  512,
+	ReadBufferSize:  128,
 	WriteBufferSize: 4 << 10,
 	WriteBufferPool: &sync.Pool{},
 	Subprotocols:    wire.Protocols(),

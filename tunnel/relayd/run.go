@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -56,9 +55,6 @@ const (
 	headerTimeout = 10 * time.Second
 	headerBytes   = 16 << 10
 	idleTimeout   = 2 * time.Minute
-	// spareMemory is GOGC unless the environment says otherwise: 5 % less for each
-	// idle tunnel, for a few percent of a core under load.
-	spareMemory = 50
 )
 
 // Run hosts a relay until ctx ends. Then agents are asked to move on, what is
@@ -84,15 +80,15 @@ func Run(ctx context.Context, c Config) (err error) {
 	if several(c.Store) && c.NoNotify && rc.PendingEvery == 0 {
 		rc.PendingEvery = askEvery
 	}
-	if c.Getenv("GOGC") == "" {
-		debug.SetGCPercent(spareMemory) // most of a relay's memory is that of idle tunnels
-	}
 	rc.TrustedProxies = c.proxies()
 	node, err := relay.New(rc)
 	if err != nil {
 		return err
 	}
 	defer node.Close()
+	if c.Getenv("GOGC") == "" {
+		go spareMemory(ctx, node.Agents)
+	}
 
 	set, cert, err := c.tls()
 	if err != nil {
