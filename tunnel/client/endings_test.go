@@ -148,7 +148,7 @@ func TestBlackHole(t *testing.T) {
 					cl.net.Cut()
 					limit += 10 * time.Second
 				}
-				cl.till("dead", func(s client.Status) bool { return s.State != client.Connected })
+				cl.happens("dead", func(s client.Status) bool { return s.State != client.Connected })
 				if d := time.Since(began); d > limit+200*time.Millisecond {
 					cl.Errorf("noticed after %v", d)
 				}
@@ -177,7 +177,7 @@ func TestSilentRelay(t *testing.T) {
 				cl.relay.Misbehave(row.f)
 				began := time.Now()
 				cl.start()
-				cl.till("given up", func(s client.Status) bool { return s.LastError != "" })
+				s := cl.happens("given up", func(s client.Status) bool { return s.LastError != "" })
 				limit := wire.HandshakeTimeout
 				if row.step == "open" {
 					limit = wire.DeadAfter
@@ -185,7 +185,7 @@ func TestSilentRelay(t *testing.T) {
 				if d := time.Since(began); d > limit+200*time.Millisecond || d < limit-time.Second {
 					t.Errorf("given up after %v", d)
 				}
-				if s := cl.c.Status(); !strings.HasPrefix(s.LastError, "tunnel: "+row.step) || !strings.Contains(s.LastError, "nothing was heard") {
+				if !strings.HasPrefix(s.LastError, "tunnel: "+row.step) || !strings.Contains(s.LastError, "nothing was heard") {
 					t.Errorf("error %q", s.LastError)
 				}
 				cl.relay.Misbehave(tunneltest.Faults{})

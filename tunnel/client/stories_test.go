@@ -130,6 +130,26 @@ func (cl *clinic) till(what string, ok func(client.Status) bool) {
 	cl.Fatalf("never: %s; status %+v", what, cl.c.Status())
 }
 
+// happens is till for what may be over within a moment: a first wait can be next
+// to nothing. It returns the status of that moment.
+func (cl *clinic) happens(what string, ok func(client.Status) bool) (found client.Status) {
+	cl.Helper()
+	cl.mu.Lock()
+	from := len(cl.states)
+	cl.mu.Unlock()
+	cl.till(what, func(s client.Status) bool {
+		cl.mu.Lock()
+		defer cl.mu.Unlock()
+		for _, found = range append(cl.states[from:len(cl.states):len(cl.states)], s) {
+			if ok(found) {
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
 func (cl *clinic) connected() {
 	cl.Helper()
 	cl.till("connected", func(s client.Status) bool { return s.State == client.Connected })
