@@ -59,23 +59,22 @@ func TestHastyPoller(t *testing.T) {
 
 // Acks without end use up the clinic's own handshakes, and then cost the others nothing.
 func TestAcksWithoutEnd(t *testing.T) {
-	w := newWorld(t, nil, func(c *relay.Config) { c.AcceptRate, c.ClinicRate, c.ClinicBurst = 600, 0.01, 3 })
+	w := newWorld(t, nil, func(c *relay.Config) { c.ClinicRate, c.ClinicBurst = 0.01, 3 })
 	p, other := &poller{agent: w.pair("c")}, w.pair("other")
 	if _, _, status := p.poll(0); status != 200 {
 		t.Fatal(status)
 	}
-	taken := 0
-	for range 700 {
-		switch status := p.ack(&wire.Ack{Epoch: p.session}); status {
-		case http.StatusNoContent:
-			taken++
-		case http.StatusTooManyRequests:
-		default:
+	free := 0 // the time it takes gives some more
+	for status := 0; status != http.StatusTooManyRequests; free++ {
+		if status = p.ack(&wire.Ack{Epoch: p.session}); status != http.StatusNoContent && status != http.StatusTooManyRequests {
 			t.Fatal(status)
 		}
+		if free > 10_000 {
+			t.Fatal("they never end")
+		}
 	}
-	if taken < 200 || taken > 210 {
-		t.Errorf("%d acks were taken", taken)
+	if free < 200 {
+		t.Errorf("only %d acks were taken", free)
 	}
 	other.mustConnect()
 }
