@@ -24,8 +24,9 @@ import (
 	"github.com/rayhound/rayhound/ui"
 )
 
-// patience bounds every wait: long, because a test computer may be busy.
-const patience = 20 * time.Second
+// patience bounds every wait: long, because a test computer may be busy, and longer
+// than the first pauses after a failure that only a busy one has.
+const patience = 60 * time.Second
 
 // The machines of the clinic, by their AE titles.
 const (

@@ -268,6 +268,15 @@ var profiles = map[string]func(*config.RIS){
 // authority; OBX-4, which is conditional in the standard and has no use with one value.
 var known = regexp.MustCompile(`PID-8: (3 characters|2 components)|PID-3: \d+ characters, at most 20$|OBX-4: required$`)
 
+// owed lists what waits in the outbox, for the message of a failure.
+func (p *practice) owed() string {
+	box, err := p.api.Outbox(p.t.Context(), ui.OutboxFilter{})
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%+v", box)
+}
+
 // Whatever leaves the appliance, in every profile, is what the dictionaries of
 // hl7v2 say it should be.
 func TestPeersValidateWhatLeaves(t *testing.T) {
@@ -326,7 +335,7 @@ func TestPeersValidateWhatLeaves(t *testing.T) {
 			p.until(names[i]+" should hear all of "+control, func() error {
 				got := heard(sim, o.AccessionNumber)
 				if !slices.Contains(got, control) || control == "CA" && got[len(got)-1] != "NW" { // what has not left is taken back by what follows
-					return fmt.Errorf("it heard %v", got)
+					return fmt.Errorf("it heard %v; owed: %s", got, p.owed())
 				}
 				return nil
 			})
