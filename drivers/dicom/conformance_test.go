@@ -1,3 +1,5 @@
+// Package dicom_test holds what concerns the DICOM packages together: CONFORMANCE.md
+// against the code, and conversations with other products.
 package dicom_test
 
 import (
